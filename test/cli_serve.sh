@@ -268,6 +268,10 @@ has '{"explanations":[{'
 printf '{"instances":[]}' > "$folder/json"
 is 400 POST /v1/models/first:predict "$folder/json"
 
+printf '{"instances":[{"b64":"%s"}],"parameters":[null,1]}' "$base" > "$folder/json"
+is 400 POST /v1/models/first:predict "$folder/json"
+is 404 POST '/v1/classify?model=' $picture
+
 # ------------------------------------------------------------------ jobs ------------------------
 is 202 POST '/v1/explain?method=rollout' $picture 'Prefer: respond-async'
 job=$(sed -n 's/^Location: \(.*\)\r$/\1/p' "$out")

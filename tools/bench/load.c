@@ -128,10 +128,13 @@ static void close_line(struct line *line)
 static void write_head(struct line *line)
 {
     static const char *const broken[] = {
-        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03",
-        "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03",
+        "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: "
+        "4\r\n\r\nabcd",
         "POST /v1/classify HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "BREW / HTTP/9.9\r\n\r\n", "GET /%zz?%00 HTTP/1.1\r\nHost: a\r\n\r\n"};
+        "BREW / HTTP/9.9\r\n\r\n",
+        "GET /%zz?%00 HTTP/1.1\r\nHost: a\r\n\r\n"};
     const size_t body = all.bytes + (all.distinct ? TAIL : 0);
     line->total = 0;
     if (line->kind == MALFORMED) {
@@ -145,8 +148,8 @@ static void write_head(struct line *line)
         return;
     }
     line->head_bytes = (size_t)snprintf(
-        line->head, HEAD, "POST %s HTTP/1.1\r\nHost: load\r\nContent-Length: %zu\r\n%s\r\n", all.path,
-        body, all.once ? "Connection: close\r\n" : "");
+        line->head, HEAD, "POST %s HTTP/1.1\r\nHost: load\r\nContent-Length: %zu\r\n%s\r\n",
+        all.path, body, all.once ? "Connection: close\r\n" : "");
     line->total = line->kind == LOAD ? body : 0;
 }
 
@@ -208,8 +211,7 @@ static size_t rest(struct line *line, const char **at, char tail[TAIL + 1])
 
 static bool wants_to_send(const struct line *line, double now)
 {
-    return line->sent < line->head_bytes + line->total &&
-           (line->kind != SLOW || now >= line->next);
+    return line->sent < line->head_bytes + line->total && (line->kind != SLOW || now >= line->next);
 }
 
 static void send_some(struct line *line, double now)
@@ -244,9 +246,9 @@ static void receive(struct line *line)
 {
     char scratch[65536];
     const bool head = !line->in_body;
-    const ssize_t n = head ? recv(line->fd, line->answer + line->got,
-                                  sizeof line->answer - 1 - line->got, 0)
-                           : recv(line->fd, scratch, sizeof scratch, 0);
+    const ssize_t n =
+        head ? recv(line->fd, line->answer + line->got, sizeof line->answer - 1 - line->got, 0)
+             : recv(line->fd, scratch, sizeof scratch, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
@@ -399,15 +401,32 @@ int main(int argc, char **argv)
     for (int c; (c = getopt(argc - 3, argv + 3, "r:s:c:l:m:e:do")) != -1;) {
         const double value = optarg ? atof(optarg) : 0;
         switch (c) {
-        case 'r': all.rate = value; break;
-        case 's': all.seconds = value; break;
-        case 'c': all.connections = (int)value; break;
-        case 'l': all.slow = (int)value; break;
-        case 'm': all.malformed = (int)value; break;
-        case 'e': all.health = (int)value; break;
-        case 'd': all.distinct = true; break;
-        case 'o': all.once = true; break;
-        default: return 2;
+        case 'r':
+            all.rate = value;
+            break;
+        case 's':
+            all.seconds = value;
+            break;
+        case 'c':
+            all.connections = (int)value;
+            break;
+        case 'l':
+            all.slow = (int)value;
+            break;
+        case 'm':
+            all.malformed = (int)value;
+            break;
+        case 'e':
+            all.health = (int)value;
+            break;
+        case 'd':
+            all.distinct = true;
+            break;
+        case 'o':
+            all.once = true;
+            break;
+        default:
+            return 2;
         }
     }
     if (all.connections < 1 || all.slow < 0 || all.connections + all.slow + 512 > MOST)

@@ -24,7 +24,8 @@ static const struct option options[] = {
      .offset = offsetof(struct serve_settings, models),
      .value = "[NAME=]MODEL",
      .path = true,
-     .help = "a model's folder or weight file, and its name in addresses (default: the bundled one)",
+     .help =
+         "a model's folder or weight file, and its name in addresses (default: the bundled one)",
      .more = "May stand there several times; the first one answers where a request names none. "
              "Without NAME\n"
              "it is the last part of the path."},

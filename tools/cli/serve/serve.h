@@ -8,10 +8,10 @@ struct serve_settings {
     struct common common;
     struct list models; /* MODEL or NAME=MODEL; none: the bundled one */
     const char *listen, *keys, *job_folder;
-    int contexts;        /* 0: work.h chooses */
+    int contexts; /* 0: work.h chooses */
     int connections, per_address;
-    int per_client;      /* -1: as server.h says */
-    int pixels;          /* millions, decoded at the same time */
+    int per_client; /* -1: as server.h says */
+    int pixels;     /* millions, decoded at the same time */
     size_t body, body_memory, cache;
     double queue_s, compute_s, most_cost, async_cost, grace_s;
 };

@@ -1,6 +1,6 @@
 /* start.js: dropping, the lists of models and methods, words. The form itself does the asking, so
- * that the report comes as a page of its own, with its own policy; only a key needs a request that a
- * form cannot make, and then the report is saved as a file. */
+ * that the report comes as a page of its own, with its own policy. Only a key needs a request that
+ * a form cannot make, and then the report is saved as a file. */
 const $ = (id) => document.getElementById(id);
 let language = navigator.language.startsWith("zh") ? "zh" : "en";
 let asked = false, methods = [];
