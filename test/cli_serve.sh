@@ -114,6 +114,9 @@ has "Content-Security-Policy: default-src 'none'; script-src 'sha256-"
 lacks 'http://'
 is 200 GET /openapi.json
 has '"openapi"'
+check every route is in the document, and nothing else
+diff <(sed -n 's/^VX_ROUTE([A-Z]*, "[^"]*", \([a-z_]*\),.*/\1/p' tools/cli/serve/routes.def | sort) \
+    <(grep -oE '"operationId": "[a-z_]+"' "$out" | cut -d '"' -f 4 | sort) > "$folder/differ" || fail "$(cat "$folder/differ")"
 is 200 GET /healthz
 is 200 GET /v2/health/live
 has '"live":true'

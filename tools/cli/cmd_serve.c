@@ -2,6 +2,12 @@
  * compiled if libmicrohttpd is there. */
 #include "serve/serve.h"
 
+#include <stdio.h>
+
+#ifdef VX_WITH_HTTP
+#include "serve/http.h"
+#endif
+
 static const struct serve_settings defaults = {.common = COMMON_DEFAULTS,
                                                .listen = "127.0.0.1:8080",
                                                .connections = 1024,
@@ -146,6 +152,18 @@ static const struct option options[] = {
      .help = "seconds that it still takes requests after SIGTERM, while it says that it is not "
              "ready (default 5)"},
 };
+
+const char *serve_library(void)
+{
+#ifdef VX_WITH_HTTP
+    static char text[64];
+    bool has_holes;
+    snprintf(text, sizeof text, "libmicrohttpd %s", http_library(&has_holes));
+    return text;
+#else
+    return NULL;
+#endif
+}
 
 static int run(const void *settings, char **files, int count)
 {

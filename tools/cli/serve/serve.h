@@ -16,6 +16,9 @@ struct serve_settings {
     double queue_s, compute_s, most_cost, async_cost, grace_s;
 };
 
+/* "libmicrohttpd 1.0.1"; NULL: built without it (cmd_serve.c). */
+const char *serve_library(void);
+
 /* Until a signal says stop: an exit status. */
 int serve_run(const struct serve_settings *settings);
 

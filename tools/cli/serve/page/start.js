@@ -12,7 +12,7 @@ const say = (word, failed) => {
 const about = () => {
   const method = methods.find((m) => m.name === $("method").value);
   $("about").textContent = method
-    ? method.summary + " " + words[language].cost + ": " + method.cost + "." : "";
+    ? method.summary + ". " + words[language].cost + ": " + method.cost + "." : "";
 };
 const speak = () => {
   document.documentElement.lang = language;
@@ -138,6 +138,7 @@ document.addEventListener("drop", (event) => {
   show();
   $("form").requestSubmit();
 });
+$("report").hidden = true;
 $("target").disabled = false;
 speak();
 load();
