@@ -410,7 +410,8 @@ START_TEST(fast_ones_pass_slow_ones)
 {
     struct client slow = CLIENT_INIT;
     struct work_opts opts = usual();
-    opts.contexts = _i;
+    opts.contexts = _i; /* 0: as many as there are threads, and one that has all of these */
+    opts.threads = _i > 0;
     begin(&opts);
     struct ticket *ticket = submit(&slow, ENDLESS, picture(5));
     nap(0.05);
@@ -419,6 +420,27 @@ START_TEST(fast_ones_pass_slow_ones)
     ck_assert_int_eq(slow.times, 0);
     ticket_leave(ticket);
     ck_assert(work_drain(work, 5));
+    end();
+}
+END_TEST
+
+/* The last one of several that wait for one place is alone then, and is done as well. */
+START_TEST(slow_ones_follow_each_other)
+{
+    struct client clients[3];
+    struct ticket *tickets[3];
+    struct work_opts opts = usual();
+    opts.contexts = opts.threads = 0;
+    begin(&opts);
+    for (int i = 0; i < 3; i++) {
+        clients[i] = (struct client)CLIENT_INIT;
+        tickets[i] = submit(&clients[i], SLOW, picture(20 + i));
+    }
+    for (int i = 0; i < 3; i++) {
+        wait_for(&clients[i]);
+        ck_assert_int_eq(ticket_reply(tickets[i])->status, 200);
+        ticket_leave(tickets[i]);
+    }
     end();
 }
 END_TEST
@@ -612,8 +634,8 @@ static int dice(struct crowd *c, int sides)
 
 static void *ask_often(void *payload)
 {
-    static const char *const words[] = {"method=rollout", "method=gradcam",
-                                        "method=rise&set=n=60", "method=attention"};
+    static const char *const words[] = {"method=rollout", "method=gradcam", "method=rise&set=n=60",
+                                        "method=attention"};
     struct crowd *c = payload;
     for (int i = 0; i < (SANITIZED_THREADS ? 6 : SANITIZED ? 20 : 100); i++) {
         struct client client = CLIENT_INIT;
@@ -644,7 +666,8 @@ START_TEST(many_at_once)
     enum { THREADS = 8 };
     struct crowd crowd[THREADS];
     struct work_opts opts = usual();
-    opts.contexts = _i;
+    opts.contexts = _i; /* 0: as many as there are threads, and one that has all of these */
+    opts.threads = _i > 0;
     opts.cache_bytes = 3000;
     opts.pixels = 60000; /* room for one picture */
     begin(&opts);
@@ -838,7 +861,8 @@ static Suite *suite(void)
     t = tcase_create("work");
     tcase_add_test(t, equal_requests_share_their_work);
     tcase_add_test(t, what_nobody_waits_for_ends);
-    tcase_add_loop_test(t, fast_ones_pass_slow_ones, 1, 3);
+    tcase_add_loop_test(t, fast_ones_pass_slow_ones, 0, 3);
+    tcase_add_test(t, slow_ones_follow_each_other);
     tcase_add_test(t, the_queue_is_bounded);
     tcase_add_test(t, nobody_waits_longer_than_said);
     tcase_add_test(t, work_has_a_deadline);
@@ -846,7 +870,7 @@ static Suite *suite(void)
     tcase_add_test(t, pictures_are_looked_at_first);
     tcase_add_test(t, the_cache_is_bounded_and_gives_equal_bytes);
     tcase_add_test(t, keys_tell_answers_apart);
-    tcase_add_loop_test(t, many_at_once, 1, 3);
+    tcase_add_loop_test(t, many_at_once, 0, 3);
     tcase_add_test(t, stops_in_the_midst);
     tcase_set_timeout(t, 60);
     suite_add_tcase(s, t);
