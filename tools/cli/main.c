@@ -58,7 +58,7 @@ static int no_command(void)
     return wrong_usage("no command; there are %s; vitx-cli -h says what they do", list);
 }
 
-/* Also which kinds of pictures this vitx reads and what the others lack, and what it serves with. */
+/* Also which kinds of pictures this vitx reads, what the others lack, and what it serves with. */
 static void print_version(void)
 {
     const char *name, *missing;
