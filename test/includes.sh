@@ -18,7 +18,7 @@ declare -A may=(
 )
 # The libraries that few files may know.
 declare -A only=([stb_image.h]=lib/image/stb.c [stb_image_write.h]="tools/scenes/png.c lib/report/jpeg.c"
-    [cJSON.h]=lib/base/json.c [png.h]=lib/render/png.c
+    [cJSON.h]="lib/base/json.c tools/cli/serve/json.c" [png.h]=lib/render/png.c
     [sha2.h]="lib/model/digest.c tools/embed/embed.c tools/cli/digest.c"
     [archive.h]=tools/cli/batch/archive.c [microhttpd.h]=tools/cli/serve/http.c)
 bad=0 seen=0

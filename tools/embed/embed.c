@@ -205,8 +205,8 @@ static void write_embedded(const char *path, const char *name, const struct byte
 {
     FILE *out = begin_file(path, "tools/cli/serve/page/", "tools/cli/serve/pages.h");
     put_bytes(out, "unsigned char bytes", bytes);
-    fprintf(out, "0};\n\nconst struct embedded %s = {(const char *)bytes, %zu, \"%s\"};\n", name, bytes->size,
-            policy);
+    fprintf(out, "0};\n\nconst struct embedded %s = {(const char *)bytes, %zu, \"%s\"};\n", name,
+            bytes->size, policy);
     end_file(out, path);
 }
 

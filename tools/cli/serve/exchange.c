@@ -117,8 +117,7 @@ bool exchange_submit(struct exchange *x, struct ask *ask, void *picture, size_t 
 {
     struct problem why;
     atomic_fetch_add(&x->remaining, 1);
-    struct ticket *ticket =
-        work_submit(x->server->work, ask, picture, bytes, part_ready, x, &why);
+    struct ticket *ticket = work_submit(x->server->work, ask, picture, bytes, part_ready, x, &why);
     if (ticket) {
         x->tickets[x->ticket_count++] = ticket;
         return true;

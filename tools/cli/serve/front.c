@@ -59,8 +59,8 @@ static void name_request(struct exchange *x)
     const char *given = exchange_header(x, "X-Request-Id");
     unsigned char random[16] = {0};
     size_t n = 0;
-    while (given && n < REQUEST_ID && (isalnum((unsigned char)given[n]) ||
-                                       (given[n] && strchr("-_.:", given[n]))))
+    while (given && n < REQUEST_ID &&
+           (isalnum((unsigned char)given[n]) || (given[n] && strchr("-_.:", given[n]))))
         n++;
     if (n && n < REQUEST_ID && given[n] == '\0') {
         memcpy(x->id, given, n + 1);
@@ -113,7 +113,8 @@ static bool check_length(const struct exchange *x, struct problem *why)
         return x->length == 0 ||
                refuse(why, 400, "no_body_wanted", NULL, "a request of this kind has no body");
     if (!exchange_header(x, "Content-Length"))
-        return refuse(why, 411, "length_required", NULL, "a body with its Content-Length is needed");
+        return refuse(why, 411, "length_required", NULL,
+                      "a body with its Content-Length is needed");
     if (x->length > x->server->limits.body)
         return refuse(why, 413, "too_large", NULL, "a body has at most %zu bytes here",
                       x->server->limits.body);
@@ -162,7 +163,8 @@ static bool check_room(struct exchange *x, struct problem *why)
         return false;
     }
     /* JSON is there three times: as text, as values, and what they stand for. */
-    const size_t bytes = (size_t)x->length * (media_is(x->content_type, "application/json") ? 3 : 1);
+    const size_t bytes =
+        (size_t)x->length * (media_is(x->content_type, "application/json") ? 3 : 1);
     if (gate_take(x->server->gate, bytes)) {
         x->body_memory = bytes;
         return true;

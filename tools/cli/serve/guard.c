@@ -33,7 +33,7 @@ struct connection {
     char address[ADDRESS_TEXT];
     bool local;
     enum phase phase;
-    double since;      /* when the phase began */
+    double since;       /* when the phase began */
     uint64_t received;  /* of the body          */
     struct exchange *x; /* that waits           */
     bool shut;
@@ -63,7 +63,8 @@ static bool name_address(char out[ADDRESS_TEXT], const struct sockaddr *address)
     if (family == AF_INET) {
         bytes = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
     } else if (family == AF_INET6) {
-        const struct in6_addr *six = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+        const struct in6_addr *six =
+            &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
         bytes = six;
         if (IN6_IS_ADDR_V4MAPPED(six)) {
             memcpy(&mapped, six->s6_addr + 12, sizeof mapped);
@@ -97,8 +98,10 @@ bool guard_admits(struct guard *guard, const struct sockaddr *address)
 
 static bool is_late(const struct connection *c, double now)
 {
-    static const int limits[] = {[PHASE_IDLE] = IDLE_MS, [PHASE_FIRST] = FIRST_MS,
-                                 [PHASE_HEAD] = HEAD_MS, [PHASE_BODY] = BODY_MS,
+    static const int limits[] = {[PHASE_IDLE] = IDLE_MS,
+                                 [PHASE_FIRST] = FIRST_MS,
+                                 [PHASE_HEAD] = HEAD_MS,
+                                 [PHASE_BODY] = BODY_MS,
                                  [PHASE_WRITE] = WRITE_MS};
     const double passed = now - c->since;
     if (c->phase == PHASE_WORK)

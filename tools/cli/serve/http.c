@@ -161,15 +161,14 @@ static enum MHD_Result send_answer(struct exchange *x)
         return MHD_NO;
     put_headers(response, x);
     guard_phase(x->connection, PHASE_WRITE);
-    const enum MHD_Result queued =
-        MHD_queue_response(x->carrier, (unsigned)a->status, response);
+    const enum MHD_Result queued = MHD_queue_response(x->carrier, (unsigned)a->status, response);
     MHD_destroy_response(response);
     return queued;
 }
 
 /* ------------------------------------------------------------------ requests --------------- */
 
-/* The request line is there. What a query means is decided by fields.h, so it is kept as it came. */
+/* The request line is there. What a query means is decided by fields.h: it is kept as it came. */
 static void *see_line(void *payload, const char *target, struct MHD_Connection *connection)
 {
     struct http *http = payload;
@@ -316,7 +315,8 @@ static void see_connection(void *payload, struct MHD_Connection *connection, voi
         *memory = NULL;
         return;
     }
-    const int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    const int fd =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     const struct sockaddr *address =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
     *memory = guard_add(http->server->guard, fd, address);

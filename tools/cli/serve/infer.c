@@ -1,4 +1,4 @@
-/* serve/infer.c: the Open Inference Protocol (KServe v2): metadata, infer, and explain beside it. */
+/* serve/infer.c: the Open Inference Protocol (KServe v2): metadata, infer, explain beside it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 struct wanted {
     const struct served *model;
     enum verb verb;
-    char id[129];      /* empty: none came */
+    char id[129];     /* empty: none came */
     unsigned outputs; /* bits of output_names; 0: all */
 };
 
@@ -39,8 +39,10 @@ static unsigned outputs_of(const struct served *model, enum verb verb)
 void answer_server(struct exchange *x)
 {
     struct text text = {.data = NULL};
-    text_format(&text, "{\"name\":\"vitx\",\"version\":\"%s\",\"extensions\":"
-                       "[\"binary_tensor_data\",\"explain\"]}\n", vitx_version());
+    text_format(&text,
+                "{\"name\":\"vitx\",\"version\":\"%s\",\"extensions\":"
+                "[\"binary_tensor_data\",\"explain\"]}\n",
+                vitx_version());
     answer_text(x, 200, "application/json", &text);
 }
 
@@ -120,6 +122,8 @@ static bool read_parameters(struct group *group, const struct json *parameters, 
 static bool read_outputs(struct wanted *wanted, const struct json *outputs, struct problem *why)
 {
     const unsigned there = outputs_of(wanted->model, wanted->verb);
+    if (outputs && json_kind(outputs) != JSON_LIST)
+        return refuse(why, 400, "bad_json", NULL, "outputs is no list");
     for (const struct json *o = json_first(outputs); o; o = json_next(o)) {
         const char *name = json_string(json_get(o, "name"));
         int i = 0;
@@ -154,7 +158,7 @@ static bool read_request(struct wanted *wanted, struct group *group, const struc
                          const unsigned char *raw, size_t left, struct problem *why)
 {
     const struct json *inputs = json_get(json, "inputs"), *id = json_get(json, "id");
-    if (json_kind(json) != JSON_OBJECT || json_count(inputs) != 1)
+    if (json_kind(json) != JSON_OBJECT || json_kind(inputs) != JSON_LIST || json_count(inputs) != 1)
         return refuse(why, 400, "bad_json", NULL, "the body is no request with one input");
     if (id && (!json_string(id) || strlen(json_string(id)) >= sizeof wanted->id))
         return refuse(why, 400, "bad_json", NULL, "the id is no text of at most 128 bytes");
@@ -256,8 +260,7 @@ static bool maps_alike(const struct rows *rows)
     for (int i = 0; i < rows->count; i++) {
         const struct json *maps = json_get(rows->of[i], "explanations");
         const struct json *a = json_get(json_first(maps), "shape");
-        const struct json *b =
-            json_get(json_first(json_get(rows->of[0], "explanations")), "shape");
+        const struct json *b = json_get(json_first(json_get(rows->of[0], "explanations")), "shape");
         if (json_count(maps) != 1 || json_count(a) != json_count(b))
             return false;
         for (int d = 0; d < json_count(a); d++) {
@@ -337,8 +340,7 @@ static void compose(struct exchange *x)
 
 void answer_infer(struct exchange *x)
 {
-    struct group group = {
-        .model = group_model(x), .verb = x->route->verb, .most = x->received};
+    struct group group = {.model = group_model(x), .verb = x->route->verb, .most = x->received};
     struct wanted *wanted = group.model ? calloc(1, sizeof *wanted) : NULL;
     struct problem why;
     size_t bytes;

@@ -24,7 +24,8 @@ static bool read_instances(struct group *group, const struct json *json, struct 
     for (const struct json *i = json_first(instances); i; i = json_next(i)) {
         const char *text = text_of(i);
         if (!text)
-            return refuse(why, 400, "bad_json", "{\"instances\": [{\"image\": {\"b64\": \"...\"}}]}",
+            return refuse(why, 400, "bad_json",
+                          "{\"instances\": [{\"image\": {\"b64\": \"...\"}}]}",
                           "an instance has no picture");
         if (!group_add_base64(group, text, why))
             return false;

@@ -103,8 +103,10 @@ static int listen_on_port(struct listening *out, const char *address)
     const int on = 1;
     if (!split(host, &port, address) ||
         getaddrinfo(strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, port, &hints, &found) != 0)
-        return wrong_usage("--listen is \"%s\", it takes HOST:PORT with an address of numbers, like "
-                           "127.0.0.1:8080 or [::1]:8080, or unix:PATH", address);
+        return wrong_usage(
+            "--listen is \"%s\", it takes HOST:PORT with an address of numbers, like "
+            "127.0.0.1:8080 or [::1]:8080, or unix:PATH",
+            address);
     out->fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     const bool works =
         out->fd >= 0 && setsockopt(out->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&

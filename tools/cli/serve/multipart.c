@@ -19,7 +19,8 @@ static bool parameter(const char **value, size_t *bytes, const char *text, size_
         i = (size_t)(semicolon - text) + 1;
         while (i < length && (text[i] == ' ' || text[i] == '\t'))
             i++;
-        const bool is_it = length - i > n && strncasecmp(text + i, name, n) == 0 && text[i + n] == '=';
+        const bool is_it =
+            length - i > n && strncasecmp(text + i, name, n) == 0 && text[i + n] == '=';
         while (i < length && text[i] != '=' && text[i] != ';')
             i++;
         if (i == length || text[i] == ';')
@@ -133,8 +134,8 @@ static bool read_header(struct part *part, const char *line, size_t n)
         while (left && *value == ' ')
             value++, left--;
         return (left == 6 && strncasecmp(value, "binary", 6) == 0) ||
-               (left == 4 && (strncasecmp(value, "8bit", 4) == 0 ||
-                              strncasecmp(value, "7bit", 4) == 0));
+               (left == 4 &&
+                (strncasecmp(value, "8bit", 4) == 0 || strncasecmp(value, "7bit", 4) == 0));
     }
     return memchr(line, ':', n) != NULL;
 }

@@ -96,8 +96,8 @@ static void put_model(struct text *text, const struct served *model)
     text_json(text, info->family);
     text_put(text, ",\"digest\":");
     text_json(text, model->digest);
-    text_format(text, ",\"classes\":%d,\"embeds\":%s,\"tokens\":%d,\"input\":[%d,%d],", info->classes,
-                info->units ? "true" : "false", info->tokens, size->input_height,
+    text_format(text, ",\"classes\":%d,\"embeds\":%s,\"tokens\":%d,\"input\":[%d,%d],",
+                info->classes, info->units ? "true" : "false", info->tokens, size->input_height,
                 size->input_width);
     text_format(text, "\"device\":\"%s\",\"precision\":\"%s\"}", size->device, size->precision);
 }

@@ -78,7 +78,7 @@ static void close_model(struct served *model)
 struct served *server_model(const struct server *server, const char *name)
 {
     for (int i = 0; i < server->model_count; i++)
-        if (!*name || strcmp(server->models[i].name, name) == 0)
+        if (!name || strcmp(server->models[i].name, name) == 0)
             return &server->models[i];
     return NULL;
 }
@@ -132,9 +132,10 @@ static void say_start(const struct server *server, const struct serve_settings *
     if (!o->common.quiet) {
         say_models(server);
         complain("serve", "memory besides: cache %.0f MB, bodies %.0f MB, pixels %.0f MB",
-                 megabytes(o->cache), megabytes(o->body_memory), megabytes((size_t)o->pixels * 3000000));
-        complain("serve", "listening on %s%s", strncmp(listening->text, "unix:", 5) == 0 ? "" : "http://",
-                 listening->text);
+                 megabytes(o->cache), megabytes(o->body_memory),
+                 megabytes((size_t)o->pixels * 3000000));
+        complain("serve", "listening on %s%s",
+                 strncmp(listening->text, "unix:", 5) == 0 ? "" : "http://", listening->text);
     }
     if (listening->local)
         return;
@@ -163,7 +164,7 @@ static void wait_for_exchanges(const struct server *server, int ms)
 }
 
 /*
- * Whoever shares the load sees that it is not ready and sends no more; what comes in the meantime is
+ * Whoever shares the load sees that it is not ready and sends no more; what comes until then is
  * served. Then no connection is accepted, and what runs is finished.
  */
 static void leave(struct server *server, struct http *http, const struct serve_settings *o)
@@ -204,18 +205,18 @@ static int serve(struct server *server, const struct serve_settings *o)
 
 static int start_work(struct server *server, const struct serve_settings *o)
 {
-    const struct work_opts opts = {
-        .models = server->models,
-        .model_count = server->model_count,
-        .contexts = o->contexts,
-        .cache_bytes = o->cache,
-        .pixels = (int64_t)o->pixels * 1000000,
-        .max_pixels = o->common.max_pixels ? o->common.max_pixels : MAX_PIXELS,
-        .queue_s = o->queue_s,
-        .compute_s = o->compute_s,
-        .most_cost = o->most_cost,
-        .async_cost = o->async_cost,
-        .job_folder = o->job_folder};
+    const struct work_opts opts = {.models = server->models,
+                                   .model_count = server->model_count,
+                                   .contexts = o->contexts,
+                                   .cache_bytes = o->cache,
+                                   .pixels = (int64_t)o->pixels * 1000000,
+                                   .max_pixels =
+                                       o->common.max_pixels ? o->common.max_pixels : MAX_PIXELS,
+                                   .queue_s = o->queue_s,
+                                   .compute_s = o->compute_s,
+                                   .most_cost = o->most_cost,
+                                   .async_cost = o->async_cost,
+                                   .job_folder = o->job_folder};
     return work_start(&server->work, &opts);
 }
 

@@ -120,8 +120,8 @@ static bool read_values(struct values *v, const struct tensor *t, bool floats, s
     else if ((good = t->bytes == v->room * width))
         for (v->count = 0; v->count < v->room; v->count++)
             v->to[v->count] = raw_value(t->raw, v->count, floats);
-    return good || refuse(why, 400, "bad_data", NULL,
-                          "the data is not as many numbers as the shape says");
+    return good ||
+           refuse(why, 400, "bad_data", NULL, "the data is not as many numbers as the shape says");
 }
 
 /* One picture as a PPM. */
@@ -132,7 +132,8 @@ static bool add_pixels(struct group *group, const float *values, int height, int
     unsigned char *file = malloc(pixels * 3 + HEADER_ROOM);
     if (!file)
         return group_add(group, NULL, 0, why);
-    const size_t head = (size_t)snprintf((char *)file, HEADER_ROOM, "P6\n%d %d\n255\n", width, height);
+    const size_t head =
+        (size_t)snprintf((char *)file, HEADER_ROOM, "P6\n%d %d\n255\n", width, height);
     for (size_t i = 0; i < pixels * 3; i++) {
         const size_t from = floats ? i % 3 * pixels + i / 3 : i;
         const float value = floats ? values[from] * 255 : values[from];
@@ -158,8 +159,10 @@ static bool add_tensor(struct group *group, struct tensor *t, bool floats, size_
     const size_t each = (size_t)height * (size_t)width * 3;
     /* A number takes at least a byte of the body. */
     if (count > TICKETS_MOST || each > most / (size_t)count)
-        return refuse(why, 400, "bad_shape", NULL, "the shape is larger than the data, or has more "
-                                                   "than %d pictures", TICKETS_MOST);
+        return refuse(why, 400, "bad_shape", NULL,
+                      "the shape is larger than the data, or has more "
+                      "than %d pictures",
+                      TICKETS_MOST);
     struct values values = {.room = each * (size_t)count};
     values.to = malloc(values.room * sizeof *values.to);
     bool good = values.to ? read_values(&values, t, floats, why)
@@ -184,12 +187,14 @@ bool tensor_pictures(struct group *group, const struct json *input, const unsign
     if (type && strcmp(type, "FP32") == 0)
         return add_tensor(group, &t, true, t.data ? group->most : t.bytes, why);
     if (!type || strcmp(type, "BYTES") != 0)
-        return refuse(why, 400, "bad_type", NULL, "the datatype of a picture is BYTES, UINT8 or FP32");
+        return refuse(why, 400, "bad_type", NULL,
+                      "the datatype of a picture is BYTES, UINT8 or FP32");
     if (!(t.data ? add_texts(group, t.data, 0, why) : add_files(group, &t, why)))
         return false;
     size_t count = 1;
     for (int i = 0; i < t.dims; i++)
         count = count > TICKETS_MOST ? count : count * (size_t)t.shape[i];
     return count == (size_t)group->count ||
-           refuse(why, 400, "bad_shape", NULL, "the data has not as many pictures as the shape says");
+           refuse(why, 400, "bad_shape", NULL,
+                  "the data has not as many pictures as the shape says");
 }
