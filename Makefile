@@ -335,7 +335,7 @@ demo: all                                                      ## explain a few 
 
 tests: all $(TESTS) $(REPLAYS) $(EXAMPLES) $(HTTP_CLIENTS)
 # Those that run.sh --threads runs.
-threaded: $(patsubst test/%.c,$(B)/%,$(shell grep -l VX_TEST_THREADS $(TEST_SRC)))
+threaded: $(patsubst test/%.c,$(B)/%,$(shell grep -l VX_TEST_THREADS $(TEST_SRC))) $(OUT)/vitx-cli $(HTTP_CLIENTS)
 check: tests                                                   ## build and run all tests
 	$(Q)test/run.sh $(OUT) $(B)
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # cli_serve.sh: vitx-cli serve from the outside: routes, forms of requests and answers, refusals,
 # what no proper client sends, clients that leave, limits, keys, the end. Requests are written out and
-# sent by test/serve/client.c.
+# sent by test/serve/client.c. VX_TEST_THREADS: the thread sanitizer runs it, too.
 . test/check.bash
 : "${BUILD:=build/release}"
 client=$BUILD/serve_client load=$BUILD/serve_load
