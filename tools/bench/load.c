@@ -320,11 +320,12 @@ static void step(double now)
     }
 }
 
+/* Those whose answers are waited for. */
 static int busy(void)
 {
     int n = 0;
     for (int i = 0; i < all.line_count; i++)
-        n += all.lines[i].busy && all.lines[i].kind != SLOW;
+        n += all.lines[i].busy && (all.lines[i].kind == LOAD || all.lines[i].kind == HEALTH);
     return n;
 }
 
