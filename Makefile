@@ -126,7 +126,7 @@ install-deps:
 	$(Q)tools/install-deps.sh
 else
 
-.PHONY: all demo check check-page asan tsan fuzz fuzz-ci fuzzers bench install uninstall format lint info tests threaded
+.PHONY: all demo check check-page check-serve asan tsan fuzz fuzz-ci fuzzers bench install uninstall format lint info tests threaded
 all: $(OUT)/libvitx.a $(OUT)/libvitx.so $(OUT)/vitx-cli $(OUT)/vitx-scenes $(if $(CUDA_NVCC),$(filter build/lib%,$(PLUGIN)))  ## build the library, vitx-cli and vitx-scenes
 
 $(OUT)/libvitx.a: $(LIB_OBJ)
@@ -286,6 +286,11 @@ $(B)/test_pipeline: $(addprefix $(B)/tools/cli/,pipeline.o parallel.o progress.o
 SERVE_ASKED := $(addprefix tools/cli/cmd_,classify.c embed.c explain.c) $(filter-out %/main.c tools/cli/cmd_% tools/cli/eval_%,$(wildcard tools/cli/*.c)) \
     $(addprefix tools/cli/serve/,answer.c ask.c cache.c encode.c jobfiles.c jobs.c metrics.c outcome.c problem.c queue.c sniff.c work.c worker.c)
 $(B)/test_serve_work: $(SERVE_ASKED:%.c=$(B)/%.o)
+$(B)/test_serve_work: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+# What reads the words of clients.
+SERVE_READ := $(addprefix $(B)/tools/cli/serve/,base64.o fields.o json.o media.o multipart.o problem.o sniff.o) $(B)/tools/cli/text.o
+$(B)/test_serve_parts: $(SERVE_READ) $(addprefix $(B)/tools/cli/,serve/gate.o digest.o say.o)
+$(B)/replay_multipart $(B)/fuzz_multipart: $(SERVE_READ)
 
 # Plug-ins of tests: the reference and the twin as the device cuda, and a library that is none.
 FAKES := $(addprefix $(B)/plugin/,libvitx-fake.so libvitx-twin.so libvitx-nothing.so)
@@ -304,6 +309,14 @@ $(FAKES): $(B)/kernels/host.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared $(SANITIZE) $(LDFLAGS) -o $@ $^ -lm -pthread
 $(B)/test_plugin: $(ABIS) | $(FAKES)
+
+# Clients of vitx-cli serve, for test/cli_serve.sh and for measuring.
+HTTP_CLIENTS := $(if $(filter HTTP:%,$(PARTS)),$(B)/serve_client $(B)/serve_load)
+$(B)/serve_client: test/serve/client.c $(B)/flags
+$(B)/serve_load: tools/bench/load.c $(B)/flags
+$(B)/serve_client $(B)/serve_load:
+	@echo "  CC    $<"
+	$(Q)$(CC) -std=c11 $(OPTIMISE) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
 # Fuzz targets: with the corpus as input (make check), and driven by clang's libFuzzer (make fuzz).
 $(B)/replay_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(B)/test/fuzz/replay.o $(OUT)/libvitx.a
@@ -332,14 +345,17 @@ $(B)/face: test/face.cpp
 demo: all                                                      ## explain a few pictures with the bundled model, into DEMO_OUT
 	$(Q)tools/demo.sh $(OUT)/vitx-cli docs/images/scenes "$(DEMO_OUT)"
 
-tests: all $(TESTS) $(REPLAYS) $(EXAMPLES)
+tests: all $(TESTS) $(REPLAYS) $(EXAMPLES) $(HTTP_CLIENTS)
 # Those that run.sh --threads runs.
-threaded: $(patsubst test/%.c,$(B)/%,$(shell grep -l VX_TEST_THREADS $(TEST_SRC)))
+threaded: $(patsubst test/%.c,$(B)/%,$(shell grep -l VX_TEST_THREADS $(TEST_SRC))) $(OUT)/vitx-cli $(HTTP_CLIENTS)
 check: tests                                                   ## build and run all tests
 	$(Q)test/run.sh $(OUT) $(B)
 
 check-page: all                                                ## test the report page in a real browser (fetches Playwright and Chromium)
 	$(Q)test/page/check.sh
+
+check-serve: all                                               ## test vitx-cli serve with other people's clients (fetches them by pip)
+	$(Q)test/serve/check.sh $(OUT)
 
 # Without a process for each test: a sanitizer ends the program at its first find, and a fork of all its
 # shadow memory costs more than most tests.
@@ -374,6 +390,9 @@ BUNDLED := $(addprefix weights/scenes/,model.safetensors config.json labels.zh.t
 DEMO    := $(addprefix docs/images/scenes/,one.png one.1.png two.png two.1.png two.2.png \
     wrong.png wrong.1.png objects.txt)
 
+# Of vitx-cli serve, for systemd.
+UNITS := vitx-serve.service vitx-serve.socket
+
 # Where kernels/plugin.c looks for it.
 PLUGINS := $(DESTDIR)$(LIBDIR)/vitx
 
@@ -392,6 +411,9 @@ install: all                                                   ## install under 
 	$(Q)install -m 644 $(BUNDLED) $(DESTDIR)$(DATADIR)/scenes
 	$(Q)install -m 644 $(DEMO) $(DESTDIR)$(DATADIR)/demo
 	$(Q)install -m 755 tools/demo.sh $(DESTDIR)$(DATADIR)/demo
+	$(Q)for unit in $(UNITS); do sed -e 's|/usr/local/bin|$(PREFIX)/bin|;s|/usr/local/share/vitx|$(DATADIR)|' \
+	    tools/serve/$$unit > $(DESTDIR)$(DATADIR)/$$unit; done
+	$(Q)install -m 644 docs/serve.md $(DESTDIR)$(DATADIR)
 	$(Q)for name in vitx vitx-static; do sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|;s|@LIBS@|$(LIBS)|' \
 	    tools/$$name.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/$$name.pc; done
 
@@ -400,7 +422,8 @@ uninstall:                                                     ## remove what in
 	$(Q)rm -f $(DESTDIR)$(LIBDIR)/libvitx.a $(DESTDIR)$(LIBDIR)/libvitx.so* \
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/vitx*.pc $(DESTDIR)$(PREFIX)/bin/vitx-cli $(DESTDIR)$(PREFIX)/bin/vitx-scenes
 	$(Q)rm -f $(addprefix $(DESTDIR)$(DATADIR)/scenes/,$(notdir $(BUNDLED))) \
-	    $(addprefix $(DESTDIR)$(DATADIR)/demo/,$(notdir $(DEMO)) demo.sh)
+	    $(addprefix $(DESTDIR)$(DATADIR)/demo/,$(notdir $(DEMO)) demo.sh) \
+	    $(addprefix $(DESTDIR)$(DATADIR)/,$(UNITS) serve.md)
 	$(Q)rm -f $(PLUGINS)/libvitx-cuda.so.* && { rmdir $(PLUGINS) 2>/dev/null || true; }
 	$(Q)for folder in /scenes /demo ""; do rmdir $(DESTDIR)$(DATADIR)$$folder 2>/dev/null || true; done
 

@@ -7,7 +7,7 @@ samples
 # ---------------------------------------------------------------- help, versions, usage ------
 right -h
 out_has '^usage: vitx-cli COMMAND'
-for command in classify embed explain stats eval methods info bench; do
+for command in classify embed explain stats eval serve methods info bench; do
     out_has "^  $command "
 done
 right --help
@@ -16,10 +16,10 @@ out_has '--threads N'
 right --version
 out_has '^vitx-cli [0-9]+\.[0-9]+\.[0-9]+$'
 out_has '^pictures: JPEG, PNG, BMP, GIF, PNM'
-for command in classify embed explain stats eval methods info bench; do
+for command in classify embed explain stats eval serve methods info bench; do
     right "$command" -h
     out_has "^usage: vitx-cli $command"
-    out_has '--model MODEL'
+    out_has '--model (\[NAME=\])?MODEL'
     short=$(wc -l < "$out")
     right "$command" --help
     [ "$(wc -l < "$out")" -gt "$short" ] || fail "the long help is no longer than the short one"
@@ -29,7 +29,7 @@ for command in classify embed explain stats eval methods info bench; do
     wrong "--quiet takes no value" "$command" --quiet=1
     wrong "no option -x" "$command" -x
 done
-wrong "no command; there are classify, embed, explain, stats, eval, methods, info, bench; vitx-cli -h says"
+wrong "no command; there are classify, embed, explain, stats, eval, serve, methods, info, bench; vitx-cli -h says"
 wrong "did you mean classify?" clasify
 wrong "no command xyzzy" xyzzy
 wrong "the command comes before" --json classify

@@ -51,7 +51,7 @@ report() {
 # What takes longest begins first, so that no processor waits for one program at the end.
 long=(test_methods test_backward test_boundary test_every_method test_kernels cli_report.sh
     test_cams scenes.sh test_cuda_attention test_cuda_library test_panels test_attention
-    test_report test_evaluate test_precisions test_pixels test_sizes test_pictures test_variants)
+    test_report test_evaluate test_precisions test_pixels test_sizes test_pictures test_variants cli_serve.sh)
 is_long() {
     [[ " ${long[*]} " = *" $1 "* ]]
 }
@@ -73,7 +73,8 @@ run_program() {
 }
 
 run_script() {
-    [ -n "$threads" ] || [ "$1" = run.sh ] || same_anyway "$1" || run "$1" bash "test/$1"
+    [ -z "$threads" ] || grep -q VX_TEST_THREADS "test/$1" || return 0
+    [ "$1" = run.sh ] || same_anyway "$1" || run "$1" bash "test/$1"
 }
 
 for name in "${long[@]}"; do

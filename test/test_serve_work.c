@@ -13,11 +13,46 @@
 #include <vitx/vitx.h>
 
 #include "tools/cli/serve/metrics.h"
-#include "tools/cli/serve/work.h"
+#include "tools/cli/serve/outcome.h"
+#include "tools/cli/serve/pieces.h"
 #include "util.h"
 
 #define MODEL "models/vit-timm"
 #define EMBEDDER "models/clip-hf"
+
+/* ------------------------------------------------------------------ memory ----------------- */
+
+/* Allocations of this thread until one fails, and all after it; below 0: none does. */
+static _Thread_local int left = -1;
+
+static bool fails(void)
+{
+    if (left > 0)
+        left--;
+    return left == 0;
+}
+
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void *__real_realloc(void *memory, size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__wrap_realloc(void *memory, size_t bytes);
+
+void *__wrap_malloc(size_t bytes)
+{
+    return fails() ? NULL : __real_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    return fails() ? NULL : __real_calloc(count, bytes);
+}
+
+void *__wrap_realloc(void *memory, size_t bytes)
+{
+    return fails() ? NULL : __real_realloc(memory, bytes);
+}
 
 /* ------------------------------------------------------------------ a bench ---------------- */
 
@@ -33,7 +68,7 @@ static struct work_opts usual(void)
                               .cache_bytes = 1 << 20,
                               .pixels = 4000000,
                               .max_pixels = 1000000,
-                              .queue_s = 60,
+                              .queue_s = 1e6,
                               .compute_s = 60,
                               .most_cost = 100000,
                               .async_cost = 100000};
@@ -255,6 +290,667 @@ START_TEST(explains_like_the_library)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ words ------------------ */
+
+static void expect_refused(struct served *s, enum verb verb, enum form form, const char *name,
+                           const char *value, int status, const char *words)
+{
+    const struct field field = {name, value};
+    struct ask *ask = NULL;
+    struct problem why = {0};
+    ck_assert_msg(!ask_create(&ask, s, verb, form, &field, 1, &why), "%s=%s", name, value);
+    ck_assert_ptr_null(ask);
+    ck_assert_msg(why.status == status && strstr(why.text, words), "%s=%s: %d %s", name, value,
+                  why.status, why.text);
+    ck_assert_msg(!strstr(why.text, "--") && !strstr(why.text, "vitx-cli"), "%s", why.text);
+    ck_assert_ptr_nonnull(why.code);
+}
+
+START_TEST(refuses_in_the_words_of_addresses)
+{
+    const struct work_opts opts = usual();
+    begin(&opts);
+    expect_refused(&served[0], VERB_EXPLAIN, FORM_JSON, "method", "foo", 400, "no method \"foo\"");
+    expect_refused(&served[0], VERB_EXPLAIN, FORM_JSON, "methods", "rollout", 400, "no option");
+    expect_refused(&served[0], VERB_CLASSIFY, FORM_JSON, "top", "x", 400, "top is \"x\"");
+    expect_refused(&served[0], VERB_EXPLAIN, FORM_JSON, "layer", "99", 400, "layer is 99");
+    expect_refused(&served[0], VERB_EXPLAIN, FORM_JSON, "set", "n", 400, "KEY=VALUE");
+    expect_refused(&served[0], VERB_EXPLAIN, FORM_JSON, "target", "top999", 400, "top1 to top100");
+    expect_refused(&served[0], VERB_EXPLAIN, FORM_JSON, "flip", "maybe", 400, "flag");
+    expect_refused(&served[0], VERB_EXPLAIN, FORM_PNG, "method", "rollout,gradcam", 406, "one map");
+    expect_refused(&served[0], VERB_EXPLAIN, FORM_HTML, "mask", "50", 400, "mask");
+    expect_refused(&served[0], VERB_EXPLAIN, FORM_PNG, "scale", "shared", 400, "several pictures");
+    static const char *const files[] = {"out",    "labels", "baseline", "like",
+                                        "vector", "model",  "device",   "precision"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        expect_refused(&served[0], VERB_EXPLAIN, FORM_JSON, files[i], "/etc/passwd", 400,
+                       "not for requests");
+    expect_refused(&served[0], VERB_EMBED, FORM_JSON, "normalize", "1", 422, "classes");
+    expect_refused(&served[1], VERB_CLASSIFY, FORM_JSON, "top", "1", 422, "no classes");
+    expect_refused(&served[0], VERB_CLASSIFY, FORM_PNG, "top", "1", 406, "application/json");
+    end();
+}
+END_TEST
+
+START_TEST(costs_are_known)
+{
+    const struct work_opts opts = usual();
+    begin(&opts);
+    static const struct {
+        enum form form;
+        const char *words;
+        double least, most;
+    } cases[] = {{FORM_PNG, "method=rollout", 1, 1},
+                 {FORM_JSON, "method=rollout", 2, 2},
+                 {FORM_PNG, "method=rollout&flip=1", 2, 2},
+                 {FORM_PNG, "method=legrad", 2, 3},
+                 {FORM_PNG, "method=rise&set=n=200", 200, 202}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ask *ask = ask_of(&served[0], VERB_EXPLAIN, cases[i].form, cases[i].words);
+        const double cost = ask_cost(ask);
+        ck_assert_msg(cost >= cases[i].least && cost <= cases[i].most, "%s: %g", cases[i].words,
+                      cost);
+        ask_free(ask);
+    }
+    end();
+}
+END_TEST
+
+/* ------------------------------------------------------------------ shared work ------------ */
+
+static double metric(const char *name)
+{
+    struct text text = {0};
+    char line[64];
+    metrics_write(&text);
+    snprintf(line, sizeof line, "\n%s ", name);
+    const double value = number_behind(text.data, line);
+    text_free(&text);
+    return value;
+}
+
+static void nap(double seconds)
+{
+    const struct timespec t = {.tv_sec = (time_t)seconds,
+                               .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    nanosleep(&t, NULL);
+}
+
+/* Work for many seconds. */
+#define ENDLESS "method=rise&set=n=60000"
+#if SANITIZED
+#define SLOW "method=rise&set=n=60"
+#else
+#define SLOW "method=rise&set=n=600"
+#endif
+
+static struct ticket *submit(struct client *client, const char *words, struct bytes b)
+{
+    struct problem why = {0};
+    struct ticket *ticket = work_submit(work, ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, words),
+                                        b.data, b.count, on_ready, client, &why);
+    ck_assert_msg(ticket != NULL, "%s", why.text);
+    return ticket;
+}
+
+START_TEST(equal_requests_share_their_work)
+{
+    enum { CLIENTS = 8 };
+    struct client clients[CLIENTS];
+    struct ticket *tickets[CLIENTS];
+    const struct work_opts opts = usual();
+    begin(&opts);
+    const double before = metric("vitx_forwards_total");
+    struct ask *ask = ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, SLOW);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = (struct client)CLIENT_INIT;
+        tickets[i] = submit(&clients[i], SLOW, picture(2));
+    }
+    ticket_leave(tickets[0]); /* the others still wait */
+    for (int i = 1; i < CLIENTS; i++) {
+        wait_for(&clients[i]);
+        ck_assert_int_eq(ticket_reply(tickets[i])->status, 200);
+        ck_assert_ptr_eq(ticket_reply(tickets[i])->body, ticket_reply(tickets[1])->body);
+    }
+    ck_assert_double_eq(metric("vitx_forwards_total") - before, ask_cost(ask));
+    ck_assert_int_le(clients[0].times, 1);
+    for (int i = 1; i < CLIENTS; i++)
+        ticket_leave(tickets[i]);
+    ask_free(ask);
+    end();
+}
+END_TEST
+
+START_TEST(what_nobody_waits_for_ends)
+{
+    struct client one = CLIENT_INIT, two = CLIENT_INIT;
+    const struct work_opts opts = usual();
+    begin(&opts);
+    const double before = metric("vitx_cancelled_total");
+    struct ticket *first = submit(&one, ENDLESS, picture(3));
+    struct ticket *second = submit(&two, ENDLESS, picture(4)); /* waits behind it */
+    nap(0.05);
+    ck_assert(!work_drain(work, 0.02));
+    ticket_leave(second);
+    ticket_leave(first);
+    ck_assert(work_drain(work, 5));
+    ck_assert_double_eq(metric("vitx_cancelled_total") - before, 2);
+    ck_assert_int_eq(one.times + two.times, 0);
+    end();
+}
+END_TEST
+
+/* A slow piece blocks no fast one, whether there is one context or several. */
+START_TEST(fast_ones_pass_slow_ones)
+{
+    struct client slow = CLIENT_INIT;
+    struct work_opts opts = usual();
+    opts.contexts = _i; /* 0: as many as there are threads, and one that has all of these */
+    opts.threads = _i > 0;
+    begin(&opts);
+    struct ticket *ticket = submit(&slow, ENDLESS, picture(5));
+    nap(0.05);
+    for (int i = 0; i < 10; i++)
+        ticket_leave(answer(&served[0], VERB_CLASSIFY, FORM_JSON, "", picture(100 + i)));
+    ck_assert_int_eq(slow.times, 0);
+    ticket_leave(ticket);
+    ck_assert(work_drain(work, 5));
+    end();
+}
+END_TEST
+
+/* The last one of several that wait for one place is alone then, and is done as well. */
+START_TEST(slow_ones_follow_each_other)
+{
+    struct client clients[3];
+    struct ticket *tickets[3];
+    struct work_opts opts = usual();
+    opts.contexts = opts.threads = 0;
+    begin(&opts);
+    for (int i = 0; i < 3; i++) {
+        clients[i] = (struct client)CLIENT_INIT;
+        tickets[i] = submit(&clients[i], SLOW, picture(20 + i));
+    }
+    for (int i = 0; i < 3; i++) {
+        wait_for(&clients[i]);
+        ck_assert_int_eq(ticket_reply(tickets[i])->status, 200);
+        ticket_leave(tickets[i]);
+    }
+    end();
+}
+END_TEST
+
+/* ------------------------------------------------------------------ bounds ----------------- */
+
+static void expect_no_ticket(const char *words, struct bytes b, int status, const char *code)
+{
+    struct client client = CLIENT_INIT;
+    struct problem why = {0};
+    struct ticket *ticket = work_submit(work, ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, words),
+                                        b.data, b.count, on_ready, &client, &why);
+    ck_assert_ptr_null(ticket);
+    ck_assert_msg(why.status == status && strcmp(why.code, code) == 0, "%d %s %s", why.status,
+                  why.code, why.text);
+    ck_assert_int_eq(client.times, 0);
+    ck_assert(status != 503 || why.retry_after > 0);
+}
+
+START_TEST(the_queue_is_bounded)
+{
+    struct client client = CLIENT_INIT;
+    struct problem why = {0};
+    struct work_opts opts = usual();
+    opts.queue_s = 0.05;
+    begin(&opts);
+    ck_assert(work_has_room(work, 1000, &why));
+    struct ticket *ticket = submit(&client, ENDLESS, picture(6));
+    nap(0.02);
+    expect_no_ticket(SLOW, picture(7), 503, "busy");
+    ck_assert(!work_has_room(work, 1000, &why));
+    ck_assert_int_eq(why.status, 503);
+    ck_assert_int_gt(why.retry_after, 0);
+    ck_assert(work_has_room(work, 1, &why)); /* the other lane is free */
+    ticket_leave(ticket);
+    end();
+}
+END_TEST
+
+static void expect_reply(struct ticket *ticket, int status, const char *code)
+{
+    const struct reply *reply = ticket_reply(ticket);
+    ck_assert_msg(reply->status == status && strstr(reply->body, code), "%d %s", reply->status,
+                  (const char *)reply->body);
+    ck_assert_str_eq(reply->etag, "");
+    ticket_leave(ticket);
+}
+
+START_TEST(nobody_waits_longer_than_said)
+{
+    struct client one = CLIENT_INIT, two = CLIENT_INIT;
+    struct work_opts opts = usual();
+    opts.queue_s = 0.3;
+    begin(&opts);
+    struct ticket *first = submit(&one, ENDLESS, picture(8));
+    nap(0.02);
+    pthread_mutex_lock(&work->lock);
+    work->models[0].forward_s = 1e-9; /* so that it takes the second one in */
+    pthread_mutex_unlock(&work->lock);
+    struct ticket *second = submit(&two, SLOW, picture(9));
+    wait_for(&two);
+    ck_assert_int_gt(ticket_reply(second)->retry_after, 0);
+    expect_reply(second, 503, "queue_timeout");
+    ck_assert_int_eq(one.times, 0);
+    ticket_leave(first);
+    end();
+}
+END_TEST
+
+START_TEST(work_has_a_deadline)
+{
+    struct client client = CLIENT_INIT;
+    struct work_opts opts = usual();
+    opts.compute_s = 0.1;
+    begin(&opts);
+    struct ticket *ticket = submit(&client, ENDLESS, picture(10));
+    wait_for(&client);
+    expect_reply(ticket, 504, "deadline");
+    end();
+}
+END_TEST
+
+START_TEST(costs_have_bounds)
+{
+    struct work_opts opts = usual();
+    opts.most_cost = 1000;
+    opts.async_cost = 100;
+    begin(&opts);
+    expect_no_ticket("method=rise&set=n=2000", picture(1), 422, "too_costly");
+    expect_no_ticket("method=rise&set=n=500", picture(1), 422, "too_costly");
+    end();
+}
+END_TEST
+
+static struct bytes copy_of(const void *data, size_t count)
+{
+    struct bytes b = {malloc(count), count};
+    memcpy(b.data, data, count);
+    return b;
+}
+
+START_TEST(pictures_are_looked_at_first)
+{
+    static const uint8_t png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xfa\xfa\0\0\xfa\xfa\x08\x02";
+    static const uint8_t jpeg[] = "\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+                                  "\xff\xc0\0\x11\x08\xfa\xfa\xfa\xfa\3\1\x22\0\2\x11\1\3\x11\1";
+    struct bytes broken = picture(1);
+    const struct work_opts opts = usual();
+    begin(&opts);
+    expect_no_ticket("method=rollout", copy_of(png, sizeof png), 422, "too_many_pixels");
+    expect_no_ticket("method=rollout", copy_of(jpeg, sizeof jpeg), 422, "too_many_pixels");
+    expect_no_ticket("method=rollout", copy_of("GIF89a", 6), 415, "unsupported_media_type");
+    expect_no_ticket("method=rollout", copy_of("", 1), 415, "unsupported_media_type");
+    for (size_t n = 8; n < 60; n += 5) { /* the rest of a header is not there */
+        struct client client = CLIENT_INIT;
+        struct ticket *ticket = submit(&client, "method=rollout", copy_of(broken.data, n));
+        wait_for(&client);
+        expect_reply(ticket, 422, "unreadable");
+    }
+    broken.count /= 2;
+    expect_reply(answer(&served[0], VERB_CLASSIFY, FORM_JSON, "", broken), 422, "unreadable");
+    end();
+}
+END_TEST
+
+START_TEST(the_cache_is_bounded_and_gives_equal_bytes)
+{
+    struct work_opts opts = usual();
+    opts.cache_bytes = 20000;
+    begin(&opts);
+    struct ticket *one = answer(&served[0], VERB_EXPLAIN, FORM_JSON, "method=rollout", picture(1));
+    const double before = metric("vitx_forwards_total"), hits = metric("vitx_cache_hits_total");
+    struct ticket *two = answer(&served[0], VERB_EXPLAIN, FORM_JSON, "method=rollout", picture(1));
+    ck_assert_double_eq(metric("vitx_forwards_total"), before);
+    ck_assert_double_eq(metric("vitx_cache_hits_total"), hits + 1);
+    ck_assert_uint_eq(ticket_reply(one)->bytes, ticket_reply(two)->bytes);
+    ck_assert_mem_eq(ticket_reply(one)->body, ticket_reply(two)->body, ticket_reply(one)->bytes);
+    ck_assert_str_eq(ticket_reply(one)->etag, ticket_reply(two)->etag);
+    for (int i = 2; i < 40; i++) {
+        ticket_leave(answer(&served[0], VERB_EXPLAIN, FORM_JSON, "method=rollout", picture(i)));
+        ck_assert_double_le(metric("vitx_cache_bytes"), 20000);
+        ck_assert_double_gt(metric("vitx_cache_bytes"), 1000);
+    }
+    const double after = metric("vitx_forwards_total");
+    struct ticket *three =
+        answer(&served[0], VERB_EXPLAIN, FORM_JSON, "method=rollout", picture(1));
+    ck_assert_double_gt(metric("vitx_forwards_total"), after); /* it had to go */
+    ck_assert_mem_eq(ticket_reply(one)->body, ticket_reply(three)->body, ticket_reply(one)->bytes);
+    ck_assert_str_eq(ticket_reply(one)->etag, ticket_reply(three)->etag);
+    ticket_leave(one);
+    ticket_leave(two);
+    ticket_leave(three);
+    end();
+}
+END_TEST
+
+/* Options that draw differently, another form, another picture: another answer. */
+START_TEST(keys_tell_answers_apart)
+{
+    static const char *const words[] = {"method=rollout", "method=rollout&colormap=viridis",
+                                        "method=rollout&target=1", "method=attention"};
+    char etags[6][80];
+    const struct work_opts opts = usual();
+    begin(&opts);
+    for (int i = 0; i < 6; i++) {
+        struct ticket *ticket = answer(&served[0], VERB_EXPLAIN, i == 4 ? FORM_NPY : FORM_PNG,
+                                       words[i < 4 ? i : 0], picture(i == 5));
+        ck_assert_int_eq(ticket_reply(ticket)->status, 200);
+        memcpy(etags[i], ticket_reply(ticket)->etag, sizeof etags[i]);
+        for (int k = 0; k < i; k++)
+            ck_assert_str_ne(etags[i], etags[k]);
+        ticket_leave(ticket);
+    }
+    end();
+}
+END_TEST
+
+/* ------------------------------------------------------------------ many at once ----------- */
+
+struct crowd {
+    pthread_t thread;
+    unsigned seed;
+    int answered, refused;
+};
+
+static int dice(struct crowd *c, int sides)
+{
+    c->seed = c->seed * 1103515245u + 12345u;
+    return (int)(c->seed >> 16) % sides;
+}
+
+static void *ask_often(void *payload)
+{
+    static const char *const words[] = {"method=rollout", "method=gradcam", "method=rise&set=n=60",
+                                        "method=attention"};
+    struct crowd *c = payload;
+    for (int i = 0; i < (SANITIZED_THREADS ? 6 : SANITIZED ? 20 : 100); i++) {
+        struct client client = CLIENT_INIT;
+        struct problem why = {0};
+        const int kind = dice(c, 4);
+        const struct bytes b = picture(dice(c, 6));
+        struct ticket *ticket =
+            work_submit(work, ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, words[kind]), b.data,
+                        b.count, on_ready, &client, &why);
+        if (!ticket) {
+            c->refused++;
+            continue;
+        }
+        if (dice(c, 3) == 0) {
+            nap(dice(c, 20) * 1e-4);
+        } else {
+            wait_for(&client);
+            ck_assert_int_eq(ticket_reply(ticket)->status, 200);
+            c->answered++;
+        }
+        ticket_leave(ticket);
+    }
+    return NULL;
+}
+
+START_TEST(many_at_once)
+{
+    enum { THREADS = 8 };
+    struct crowd crowd[THREADS];
+    struct work_opts opts = usual();
+    opts.contexts = _i; /* 0: as many as there are threads, and one that has all of these */
+    opts.threads = _i > 0;
+    opts.cache_bytes = 3000;
+    opts.pixels = 60000; /* room for one picture */
+    begin(&opts);
+    for (int i = 0; i < THREADS; i++) {
+        crowd[i] = (struct crowd){.seed = (unsigned)i};
+        ck_assert_int_eq(pthread_create(&crowd[i].thread, NULL, ask_often, &crowd[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(crowd[i].thread, NULL);
+        ck_assert_int_gt(crowd[i].answered, 0);
+        ck_assert_int_eq(crowd[i].refused, 0);
+    }
+    ck_assert(work_drain(work, 10));
+    ck_assert_double_eq(metric("vitx_inflight"), 0);
+    ck_assert_double_eq(metric("vitx_queue_cost"), 0);
+    ck_assert_double_eq(metric("vitx_pixels_in_flight"), 0);
+    end();
+}
+END_TEST
+
+/* Who waits is told; tickets may be left later. */
+START_TEST(stops_in_the_midst)
+{
+    struct client one = CLIENT_INIT, two = CLIENT_INIT;
+    const struct work_opts opts = usual();
+    begin(&opts);
+    struct ticket *first = submit(&one, ENDLESS, picture(11));
+    struct ticket *second = submit(&two, SLOW, picture(12));
+    nap(0.02);
+    end();
+    wait_for(&one);
+    wait_for(&two);
+    expect_reply(first, 503, "cancelled");
+    expect_reply(second, 503, "stopping");
+}
+END_TEST
+
+/* ------------------------------------------------------------------ no memory -------------- */
+
+/* From the words to the bytes, with a failure at every place in turn: nothing is lost (the address
+ * sanitizer looks for that), and whoever asked is told. Gives whether it came to the end. */
+static bool answers_with(int allocations, enum form form, const vitx_image *image)
+{
+    static const struct field fields[] = {
+        {"method", "rollout"}, {"target", "top2"}, {"mask", "60"}};
+    struct ask *ask;
+    struct problem why = {0};
+    struct outcome outcome = {0};
+    struct text text = {0};
+    const char *type;
+    left = allocations;
+    const bool asked =
+        ask_create(&ask, &served[0], VERB_EXPLAIN, form, fields, form == FORM_JSON ? 3 : 1, &why);
+    const bool made =
+        asked && outcome_make(&outcome, ask, served[0].session.context, image, &why) == VITX_OK;
+    const bool written = made && outcome_write(&text, &type, &outcome, ask, image, &why);
+    left = -1;
+    ck_assert(written || (why.status >= 400 && why.code && why.text[0]));
+    text_free(&text);
+    outcome_free(&outcome);
+    ask_free(ask);
+    return written;
+}
+
+START_TEST(memory_runs_out_anywhere)
+{
+    static const enum form forms[] = {FORM_JSON, FORM_PNG, FORM_HTML};
+    vitx_image *image;
+    const struct work_opts opts = usual();
+    begin(&opts);
+    ck_assert_int_eq(vitx_image_open(&image, "docs/images/scenes/one.png"), VITX_OK);
+    int n = 1;
+    while (!answers_with(n, forms[_i], image))
+        n += 1 + n / 40;
+    ck_assert_int_gt(n, 20);
+    vitx_image_free(image);
+    end();
+}
+END_TEST
+
+START_TEST(memory_runs_out_at_the_counter)
+{
+    const struct work_opts opts = usual();
+    begin(&opts);
+    for (int n = 1, came = 0; !came; n++) {
+        struct client client = CLIENT_INIT;
+        struct problem why = {0};
+        char id[JOB_ID];
+        const struct bytes one = picture(500), two = picture(501);
+        struct ask *ask = ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, "method=rollout");
+        struct ask *other = ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, "method=rollout");
+        left = n;
+        struct ticket *ticket =
+            work_submit(work, ask, one.data, one.count, on_ready, &client, &why);
+        const bool created = job_create(id, work, other, two.data, two.count, &why);
+        left = -1;
+        if (ticket)
+            wait_for(&client);
+        ck_assert((ticket && created) || why.status == 503);
+        ticket_leave(ticket);
+        came = ticket && created;
+    }
+    end();
+}
+END_TEST
+
+/* ------------------------------------------------------------------ jobs ------------------- */
+
+static void create_job(char id[JOB_ID], const char *words, struct bytes b)
+{
+    struct problem why = {0};
+    ck_assert_msg(job_create(id, work, ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, words), b.data,
+                             b.count, &why),
+                  "%s", why.text);
+    ck_assert_uint_eq(strlen(id), JOB_ID - 1);
+}
+
+static bool is_state(const char *id, const char *state)
+{
+    char *body, expected[32];
+    size_t bytes;
+    struct problem why = {0};
+    ck_assert_msg(job_state(work, id, &body, &bytes, &why), "%s: %s", id, why.text);
+    snprintf(expected, sizeof expected, "\"state\":\"%s\"", state);
+    const bool same = strstr(body, expected) != NULL;
+    ck_assert_ptr_nonnull(strstr(body, id));
+    free(body);
+    return same;
+}
+
+static void wait_for_job(const char *id)
+{
+    for (int i = 0; i < 3000 && !is_state(id, "done"); i++)
+        nap(0.01);
+    ck_assert(is_state(id, "done"));
+}
+
+static void expect_result(const char *id, const struct reply *expected)
+{
+    struct ticket *ticket;
+    struct problem why = {0};
+    ck_assert_msg(job_result(work, id, &ticket, &why), "%s", why.text);
+    const struct reply *reply = ticket_reply(ticket);
+    ck_assert_int_eq(reply->status, 200);
+    ck_assert_str_eq(reply->etag, expected->etag);
+    ck_assert_str_eq(reply->type, expected->type);
+    ck_assert_uint_eq(reply->bytes, expected->bytes);
+    ck_assert_mem_eq(reply->body, expected->body, expected->bytes);
+    ticket_leave(ticket);
+}
+
+START_TEST(jobs_go_on_alone)
+{
+    char id[JOB_ID], other[JOB_ID];
+    char *folder = _i ? make_folder() : NULL;
+    struct ticket *none;
+    struct problem why = {0};
+    struct work_opts opts = usual();
+    opts.job_folder = folder;
+    begin(&opts);
+    create_job(id, SLOW, picture(1));
+    wait_for_job(id);
+    struct ticket *ticket = answer(&served[0], VERB_EXPLAIN, FORM_NPY, SLOW, picture(1));
+    expect_result(id, ticket_reply(ticket));
+    expect_result(id, ticket_reply(ticket));
+    ticket_leave(ticket);
+    create_job(other, ENDLESS, picture(2));
+    ck_assert(!job_result(work, other, &none, &why));
+    ck_assert_int_eq(why.status, 409);
+    ck_assert(!is_state(other, "done"));
+    ck_assert(job_cancel(work, other, &why));
+    ck_assert(is_state(other, "cancelled"));
+    ck_assert(!job_result(work, other, &none, &why));
+    ck_assert_int_eq(why.status, 410);
+    ck_assert(work_drain(work, 5));
+    ck_assert(job_cancel(work, id, &why)); /* it is forgotten */
+    ck_assert(!job_result(work, id, &none, &why));
+    ck_assert_int_eq(why.status, 404);
+    ck_assert(!job_cancel(work, "nothing", &why));
+    end();
+    if (folder)
+        remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+START_TEST(jobs_outlive_the_program)
+{
+    enum { JOBS = 5 };
+    char ids[JOBS][JOB_ID];
+    char *folder = make_folder();
+    struct work_opts opts = usual();
+    opts.job_folder = folder;
+    begin(&opts);
+    for (int i = 0; i < JOBS; i++)
+        create_job(ids[i], SLOW, picture(i));
+    wait_for_job(ids[0]);
+    end(); /* some are done, some not */
+    begin(&opts);
+    for (int i = 0; i < JOBS; i++) {
+        wait_for_job(ids[i]);
+        struct ticket *ticket = answer(&served[0], VERB_EXPLAIN, FORM_NPY, SLOW, picture(i));
+        expect_result(ids[i], ticket_reply(ticket));
+        ticket_leave(ticket);
+    }
+    end();
+    begin(&opts); /* all are done */
+    const double forwards = metric("vitx_forwards_total");
+    for (int i = 0; i < JOBS; i++)
+        ck_assert(is_state(ids[i], "done"));
+    ck_assert(work_drain(work, 0.1));
+    ck_assert_double_eq(metric("vitx_forwards_total"), forwards);
+    end();
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* What a program left that was killed in the midst of a write, and what another program did. */
+START_TEST(damaged_jobs_are_answered)
+{
+    static const char id[] = "0123456789abcdef0123456789abcdef";
+    static const char *const contents[] = {
+        "", "10:vitx job 1,", "10:vitx job 1,4:tiny,1:9,",
+        "99999999999999999999:", "10:vitx job 1,4:nope,1:1,1:2,1:0,0:,"};
+    for (size_t i = 0; i < sizeof contents / sizeof contents[0]; i++) {
+        char *folder = make_folder(), path[512];
+        struct ticket *ticket;
+        struct problem why = {0};
+        snprintf(path, sizeof path, "%s/%s.request", folder, id);
+        write_file(path, contents[i], strlen(contents[i]));
+        snprintf(path, sizeof path, "%s/%s.half", folder, id);
+        write_file(path, "1", 1);
+        struct work_opts opts = usual();
+        opts.job_folder = folder;
+        begin(&opts);
+        ck_assert_int_ne(access(path, F_OK), 0);
+        ck_assert(is_state(id, "failed"));
+        ck_assert_msg(job_result(work, id, &ticket, &why), "%s", why.text);
+        ck_assert_int_ge(ticket_reply(ticket)->status, 400);
+        ticket_leave(ticket);
+        end();
+        remove_folder(folder);
+        free(folder);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("serve_work");
@@ -262,6 +958,32 @@ static Suite *suite(void)
     tcase_add_test(t, classifies_like_the_library);
     tcase_add_test(t, embeds_like_the_library);
     tcase_add_test(t, explains_like_the_library);
+    tcase_add_test(t, refuses_in_the_words_of_addresses);
+    tcase_add_test(t, costs_are_known);
+    tcase_set_timeout(t, 60);
+    suite_add_tcase(s, t);
+    t = tcase_create("work");
+    tcase_add_test(t, equal_requests_share_their_work);
+    tcase_add_test(t, what_nobody_waits_for_ends);
+    tcase_add_loop_test(t, fast_ones_pass_slow_ones, 0, 3);
+    tcase_add_test(t, slow_ones_follow_each_other);
+    tcase_add_test(t, the_queue_is_bounded);
+    tcase_add_test(t, nobody_waits_longer_than_said);
+    tcase_add_test(t, work_has_a_deadline);
+    tcase_add_test(t, costs_have_bounds);
+    tcase_add_test(t, pictures_are_looked_at_first);
+    tcase_add_test(t, the_cache_is_bounded_and_gives_equal_bytes);
+    tcase_add_test(t, keys_tell_answers_apart);
+    tcase_add_loop_test(t, many_at_once, 0, 3);
+    tcase_add_test(t, stops_in_the_midst);
+    tcase_add_loop_test(t, memory_runs_out_anywhere, 0, 3);
+    tcase_add_test(t, memory_runs_out_at_the_counter);
+    tcase_set_timeout(t, 60);
+    suite_add_tcase(s, t);
+    t = tcase_create("jobs");
+    tcase_add_loop_test(t, jobs_go_on_alone, 0, 2);
+    tcase_add_test(t, jobs_outlive_the_program);
+    tcase_add_test(t, damaged_jobs_are_answered);
     tcase_set_timeout(t, 60);
     suite_add_tcase(s, t);
     return s;

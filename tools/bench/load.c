@@ -127,11 +127,17 @@ static void close_line(struct line *line)
 
 static void write_head(struct line *line)
 {
-    static const char *const broken[] = {
-        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03",
-        "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
-        "POST /v1/classify HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "BREW / HTTP/9.9\r\n\r\n", "GET /%zz?%00 HTTP/1.1\r\nHost: a\r\n\r\n"};
+    static const char two_lengths[] =
+        "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
+        "Content-Length: 4\r\n\r\nabcd";
+    static const char coded[] = "POST /v1/classify HTTP/1.1\r\nHost: a\r\n"
+                                "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    static const char *const broken[] = {two_lengths,
+                                         coded,
+                                         "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+                                         "\x16\x03\x01\x02\x01\xfc\x03",
+                                         "BREW / HTTP/9.9\r\n\r\n",
+                                         "GET /%zz?%00 HTTP/1.1\r\nHost: a\r\n\r\n"};
     const size_t body = all.bytes + (all.distinct ? TAIL : 0);
     line->total = 0;
     if (line->kind == MALFORMED) {
@@ -145,8 +151,8 @@ static void write_head(struct line *line)
         return;
     }
     line->head_bytes = (size_t)snprintf(
-        line->head, HEAD, "POST %s HTTP/1.1\r\nHost: load\r\nContent-Length: %zu\r\n%s\r\n", all.path,
-        body, all.once ? "Connection: close\r\n" : "");
+        line->head, HEAD, "POST %s HTTP/1.1\r\nHost: load\r\nContent-Length: %zu\r\n%s\r\n",
+        all.path, body, all.once ? "Connection: close\r\n" : "");
     line->total = line->kind == LOAD ? body : 0;
 }
 
@@ -208,8 +214,7 @@ static size_t rest(struct line *line, const char **at, char tail[TAIL + 1])
 
 static bool wants_to_send(const struct line *line, double now)
 {
-    return line->sent < line->head_bytes + line->total &&
-           (line->kind != SLOW || now >= line->next);
+    return line->sent < line->head_bytes + line->total && (line->kind != SLOW || now >= line->next);
 }
 
 static void send_some(struct line *line, double now)
@@ -244,9 +249,9 @@ static void receive(struct line *line)
 {
     char scratch[65536];
     const bool head = !line->in_body;
-    const ssize_t n = head ? recv(line->fd, line->answer + line->got,
-                                  sizeof line->answer - 1 - line->got, 0)
-                           : recv(line->fd, scratch, sizeof scratch, 0);
+    const ssize_t n =
+        head ? recv(line->fd, line->answer + line->got, sizeof line->answer - 1 - line->got, 0)
+             : recv(line->fd, scratch, sizeof scratch, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
@@ -315,11 +320,12 @@ static void step(double now)
     }
 }
 
+/* Those whose answers are waited for. */
 static int busy(void)
 {
     int n = 0;
     for (int i = 0; i < all.line_count; i++)
-        n += all.lines[i].busy && all.lines[i].kind != SLOW;
+        n += all.lines[i].busy && (all.lines[i].kind == LOAD || all.lines[i].kind == HEALTH);
     return n;
 }
 
@@ -385,34 +391,44 @@ static void read_file(const char *path)
     fclose(file);
 }
 
-int main(int argc, char **argv)
+static bool read_options(int argc, char **argv)
 {
-    struct rlimit files = {MOST + 64, MOST + 64};
-    if (argc < 4)
-        return 2;
-    setrlimit(RLIMIT_NOFILE, &files);
-    all.port = atoi(argv[1]);
-    all.path = argv[2];
-    read_file(argv[3]);
-    all.connections = 16;
-    all.seconds = 5;
-    for (int c; (c = getopt(argc - 3, argv + 3, "r:s:c:l:m:e:do")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "r:s:c:l:m:e:do")) != -1;) {
         const double value = optarg ? atof(optarg) : 0;
         switch (c) {
-        case 'r': all.rate = value; break;
-        case 's': all.seconds = value; break;
-        case 'c': all.connections = (int)value; break;
-        case 'l': all.slow = (int)value; break;
-        case 'm': all.malformed = (int)value; break;
-        case 'e': all.health = (int)value; break;
-        case 'd': all.distinct = true; break;
-        case 'o': all.once = true; break;
-        default: return 2;
+        case 'r':
+            all.rate = value;
+            break;
+        case 's':
+            all.seconds = value;
+            break;
+        case 'c':
+            all.connections = (int)value;
+            break;
+        case 'l':
+            all.slow = (int)value;
+            break;
+        case 'm':
+            all.malformed = (int)value;
+            break;
+        case 'e':
+            all.health = (int)value;
+            break;
+        case 'd':
+            all.distinct = true;
+            break;
+        case 'o':
+            all.once = true;
+            break;
+        default:
+            return false;
         }
     }
-    if (all.connections < 1 || all.slow < 0 || all.connections + all.slow + 512 > MOST)
-        return 2;
-    const double seconds = run();
+    return all.connections >= 1 && all.slow >= 0 && all.connections + all.slow + 512 <= MOST;
+}
+
+static void print_all(double seconds)
+{
     printf("{\"seconds\":%.2f,\"good_per_s\":%.1f,", seconds, (double)all.good.count / all.seconds);
     print_statuses("statuses", all.statuses);
     print_statuses("malformed", all.malformed_statuses);
@@ -421,5 +437,21 @@ int main(int argc, char **argv)
     print_times("ms", &all.load, ",");
     print_times("good_ms", &all.good, ",");
     print_times("health_ms", &all.healths, "}\n");
+}
+
+int main(int argc, char **argv)
+{
+    const struct rlimit files = {MOST + 64, MOST + 64};
+    if (argc < 4)
+        return 2;
+    setrlimit(RLIMIT_NOFILE, &files);
+    all.port = atoi(argv[1]);
+    all.path = argv[2];
+    read_file(argv[3]);
+    all.connections = 16;
+    all.seconds = 5;
+    if (!read_options(argc - 3, argv + 3))
+        return 2;
+    print_all(run());
     return all.lost ? 1 : 0;
 }

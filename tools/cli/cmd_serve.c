@@ -2,6 +2,12 @@
  * compiled if libmicrohttpd is there. */
 #include "serve/serve.h"
 
+#include <stdio.h>
+
+#ifdef VX_WITH_HTTP
+#include "serve/http.h"
+#endif
+
 static const struct serve_settings defaults = {.common = COMMON_DEFAULTS,
                                                .listen = "127.0.0.1:8080",
                                                .connections = 1024,
@@ -24,7 +30,8 @@ static const struct option options[] = {
      .offset = offsetof(struct serve_settings, models),
      .value = "[NAME=]MODEL",
      .path = true,
-     .help = "a model's folder or weight file, and its name in addresses (default: the bundled one)",
+     .help =
+         "a model's folder or weight file, and its name in addresses (default: the bundled one)",
      .more = "May stand there several times; the first one answers where a request names none. "
              "Without NAME\n"
              "it is the last part of the path."},
@@ -145,6 +152,18 @@ static const struct option options[] = {
      .help = "seconds that it still takes requests after SIGTERM, while it says that it is not "
              "ready (default 5)"},
 };
+
+const char *serve_library(void)
+{
+#ifdef VX_WITH_HTTP
+    static char text[64];
+    bool has_holes;
+    snprintf(text, sizeof text, "libmicrohttpd %s", http_library(&has_holes));
+    return text;
+#else
+    return NULL;
+#endif
+}
 
 static int run(const void *settings, char **files, int count)
 {

@@ -17,6 +17,7 @@
 #include "bundled.h"
 #include "help.h"
 #include "progress.h"
+#include "serve/serve.h"
 
 #define VX_COMMAND(name) extern const struct command cmd_##name;
 #include "commands.def"
@@ -57,7 +58,7 @@ static int no_command(void)
     return wrong_usage("no command; there are %s; vitx-cli -h says what they do", list);
 }
 
-/* Also which kinds of pictures this vitx reads, and what the others lack. */
+/* Also which kinds of pictures this vitx reads, what the others lack, and what it serves with. */
 static void print_version(void)
 {
     const char *name, *missing;
@@ -71,7 +72,7 @@ static void print_version(void)
             before = ",";
         }
     }
-    printf("\n");
+    printf("\nserve: %s\n", serve_library() ? serve_library() : "built without libmicrohttpd");
 }
 
 static int run(int argc, char **argv)

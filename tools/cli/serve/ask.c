@@ -271,8 +271,17 @@ static void set_output(const struct ask *ask, struct explain_settings *o)
 static bool complete_given(struct ask *ask)
 {
     const struct explain_settings *o = ask->explain;
-    const struct option *out = option_find(&cmd_explain, "out");
-    return given_add(&ask->given, out, o->out) && given_add(&ask->given, NULL, "picture");
+    return given_add(&ask->given, option_find(&cmd_explain, "out"), o->out) &&
+           given_add(&ask->given, NULL, "picture");
+}
+
+/* As if the client had named it. */
+static bool choose_method(struct ask *ask)
+{
+    struct explain_settings *o = ask->explain;
+    const char *name = default_method(ask);
+    return list_add(&o->methods, name, strlen(name)) &&
+           given_add(&ask->given, option_find(&cmd_explain, "method"), name);
 }
 
 /* The page's first words: the model. */
@@ -333,15 +342,9 @@ static bool ask_for_maps(struct ask *ask, struct problem *why)
 {
     struct explain_settings *o = ask->explain;
     set_output(ask, o);
-    if (!complete_given(ask))
-        return refuse(why, 503, "no_memory", NULL, "no memory");
     pthread_mutex_lock(&ask->model->asking);
-    bool fine = true;
-    if (o->methods.count == 0) {
-        const char *name = default_method(ask);
-        fine = list_add(&o->methods, name, strlen(name)) ||
-               refuse(why, 503, "no_memory", NULL, "no memory");
-    }
+    bool fine = ((o->methods.count > 0 || choose_method(ask)) && complete_given(ask)) ||
+                refuse(why, 503, "no_memory", NULL, "no memory");
     fine = fine && make_plan(ask, why) && check_counts(ask, why) && price(ask, why);
     pthread_mutex_unlock(&ask->model->asking);
     return fine;

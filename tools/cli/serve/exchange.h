@@ -26,16 +26,22 @@ struct response {
     const char *type;
     const void *data;
     size_t bytes;
-    struct text own;      /* of which data may be the content */
-    const char *policy;   /* of the content's security; NULL: nothing may be loaded or run */
-    char etag[ETAG];      /* empty: none */
-    char location[64];    /* empty: none */
-    char allow[64];       /* empty: none */
-    int retry_after;      /* 0: none */
-    bool close;           /* the connection ends with it */
+    struct text own;    /* of which data may be the content */
+    const char *policy; /* of the content's security; NULL: nothing may be loaded or run */
+    char etag[ETAG];    /* empty: none */
+    char location[64];  /* empty: none */
+    char allow[64];     /* empty: none */
+    int retry_after;    /* 0: none */
+    bool close;         /* the connection ends with it */
 };
 
-enum exchange_state { EXCHANGE_RUNS, EXCHANGE_WAITS, EXCHANGE_READY, EXCHANGE_GONE, EXCHANGE_STOPPED };
+enum exchange_state {
+    EXCHANGE_RUNS,
+    EXCHANGE_WAITS,
+    EXCHANGE_READY,
+    EXCHANGE_GONE,
+    EXCHANGE_STOPPED
+};
 
 struct exchange {
     struct server *server;
@@ -53,9 +59,9 @@ struct exchange {
 
     const struct route *route;
     char params[ROUTE_PARAMS][ROUTE_PARAM];
-    double began; /* of progress.h's now_ms() */
-    struct share *share;  /* NULL: counts for nobody */
-    size_t body_memory;   /* taken of the server's */
+    double began;        /* of progress.h's now_ms() */
+    struct share *share; /* NULL: counts for nobody */
+    size_t body_memory;  /* taken of the server's */
 
     enum form form;
     struct ask *ask; /* of the query alone; NULL: it was taken, or the body has to be read first */
@@ -90,7 +96,8 @@ void answer_refused(struct exchange *x, int status, const char *code, const char
 
 /* Before work is submitted: the connection is suspended. false: the server stops. */
 bool exchange_wait(struct exchange *x);
-/* Submits a picture, which is taken whatever comes of it, as is the ask. false: the answer stands. */
+/* Submits a picture, which is taken whatever comes of it, as is the ask. false: the answer
+ * stands. */
 bool exchange_submit(struct exchange *x, struct ask *ask, void *picture, size_t bytes);
 /* After the last one; also if the answer stands already. The exchange may be resumed before it
  * returns. */

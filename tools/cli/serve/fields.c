@@ -1,8 +1,11 @@
 /* serve/fields.c: see fields.h. */
 #include "fields.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "json.h"
 
 static int hex_digit(char c)
 {
@@ -118,6 +121,64 @@ bool fields_query(struct fields *fields, const char *query, struct problem *why)
     }
     return true;
 }
+
+/* ------------------------------------------------------------------ of JSON ---------------- */
+
+/* A value that is one word: texts, numbers, true and false. */
+static bool add_value(struct fields *fields, const char *name, const struct json *value,
+                      struct problem *why)
+{
+    const char *text = json_string(value);
+    char number[32];
+    double v;
+    if (!text && json_number(&v, value)) {
+        snprintf(number, sizeof number, "%.17g", v);
+        text = number;
+    } else if (!text && json_kind(value) == JSON_BOOL) {
+        text = json_true(value) ? "true" : "false";
+    }
+    if (!text)
+        return refuse(why, 400, "bad_option", NULL,
+                      "an option of the JSON is a text, a number, true, false or a list of those");
+    return fields_add(fields, name, strlen(name), text, strlen(text), why);
+}
+
+/* {"set": {"KEY": value}} is set.KEY=value. */
+static bool add_set(struct fields *fields, const struct json *set, struct problem *why)
+{
+    for (const struct json *m = json_first(set); m; m = json_next(m)) {
+        char name[FIELD_NAME_MOST + 2];
+        snprintf(name, sizeof name, "set.%s", json_name(m));
+        if (!add_value(fields, name, m, why))
+            return false;
+    }
+    return true;
+}
+
+bool fields_json(struct fields *fields, const struct json *object, const char *but,
+                 struct problem *why)
+{
+    if (json_kind(object) != JSON_OBJECT)
+        return refuse(why, 400, "bad_json", NULL, "options are a JSON object");
+    for (const struct json *m = json_first(object); m; m = json_next(m)) {
+        const char *name = json_name(m);
+        bool good = true;
+        if (strcmp(name, but) == 0)
+            continue;
+        if (json_kind(m) == JSON_OBJECT && strcmp(name, "set") == 0)
+            good = add_set(fields, m, why);
+        else if (json_kind(m) == JSON_LIST)
+            for (const struct json *i = json_first(m); i && good; i = json_next(i))
+                good = add_value(fields, name, i, why);
+        else if (json_kind(m) != JSON_NULL)
+            good = add_value(fields, name, m, why);
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------ use -------------------- */
 
 const char *fields_get(const struct fields *fields, const char *name)
 {

@@ -20,7 +20,8 @@ struct fields {
 bool fields_add(struct fields *fields, const char *name, size_t name_bytes, const char *value,
                 size_t value_bytes, struct problem *why);
 struct json;
-/* The members of a JSON object but that one; those of lists one by one, those of "set" as set.KEY. */
+/* The members of a JSON object but that one; those of lists one by one, those of "set" as
+ * set.KEY. */
 bool fields_json(struct fields *fields, const struct json *object, const char *but,
                  struct problem *why);
 /* "a=b&c=d", percent-encoded; a name without '=' has an empty value. */

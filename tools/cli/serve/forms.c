@@ -12,6 +12,7 @@
 #include "tools/cli/json.h"
 #include "media.h"
 #include "multipart.h"
+#include "sniff.h"
 
 static const char *const types[] = {
     [FORM_JSON] = "application/json",
@@ -91,7 +92,7 @@ static bool read_switch(bool *on, const char *name, const char *value, struct pr
 static bool make_ask(struct exchange *x, struct fields *fields, struct problem *why)
 {
     const char *name = fields_get(fields, "model"), *async = fields_get(fields, "async");
-    struct served *model = server_model(x->server, name ? name : "");
+    struct served *model = server_model(x->server, name);
     if (!model)
         return refuse(why, 404, "no_model", "GET /v1/models lists the models", "no such model");
     if ((async && !read_switch(&x->async, "async", async, why)) ||
@@ -138,12 +139,6 @@ struct picture {
     size_t bytes;
     bool found;
 };
-
-static bool no_picture(struct problem *why)
-{
-    return refuse(why, 415, "no_picture", "JPEG, PNG and what else vitx-cli --version lists",
-                  "the body is no picture");
-}
 
 /* A part of the body becomes all of it. */
 static void keep_part(struct exchange *x, struct picture *picture, const void *data, size_t bytes)
@@ -192,58 +187,6 @@ static bool decode_picture(struct picture *picture, const char *text, struct pro
     return picture->found || refuse(why, 400, "bad_image", NULL, "image is no base64");
 }
 
-/* A value that is one word: texts, numbers, true and false. */
-static bool add_value(struct fields *fields, const char *name, const struct json *value,
-                      struct problem *why)
-{
-    const char *text = json_string(value);
-    char number[32];
-    double v;
-    if (!text && json_number(&v, value)) {
-        snprintf(number, sizeof number, "%.17g", v);
-        text = number;
-    } else if (!text && json_kind(value) == JSON_BOOL) {
-        text = json_true(value) ? "true" : "false";
-    }
-    if (!text)
-        return refuse(why, 400, "bad_option", NULL,
-                      "an option of the JSON is a text, a number, true, false or a list of those");
-    return fields_add(fields, name, strlen(name), text, strlen(text), why);
-}
-
-/* {"set": {"KEY": value}} is set.KEY=value. */
-static bool add_set(struct fields *fields, const struct json *set, struct problem *why)
-{
-    for (const struct json *m = json_first(set); m; m = json_next(m)) {
-        char name[FIELD_NAME_MOST + 2];
-        snprintf(name, sizeof name, "set.%s", json_name(m));
-        if (!add_value(fields, name, m, why))
-            return false;
-    }
-    return true;
-}
-
-bool fields_json(struct fields *fields, const struct json *object, const char *but,
-                 struct problem *why)
-{
-    for (const struct json *m = json_first(object); m; m = json_next(m)) {
-        const char *name = json_name(m);
-        bool good = true;
-        if (strcmp(name, but) == 0)
-            continue;
-        if (json_kind(m) == JSON_OBJECT && strcmp(name, "set") == 0)
-            good = add_set(fields, m, why);
-        else if (json_kind(m) == JSON_LIST)
-            for (const struct json *i = json_first(m); i && good; i = json_next(i))
-                good = add_value(fields, name, i, why);
-        else if (json_kind(m) != JSON_NULL)
-            good = add_value(fields, name, m, why);
-        if (!good)
-            return false;
-    }
-    return true;
-}
-
 static bool read_json(struct exchange *x, struct fields *fields, struct picture *picture,
                       struct problem *why)
 {
@@ -270,9 +213,11 @@ static bool read_body(struct exchange *x, struct fields *fields, struct picture 
         good = read_json(x, fields, picture, why);
     else if (x->body)
         keep_part(x, picture, x->body, x->received);
+    int64_t pixels;
     if (!good)
         return false;
-    return (picture->found && media_is_picture(picture->data, picture->bytes)) || no_picture(why);
+    return (picture->found && sniff_picture(picture->data, picture->bytes, &pixels)) ||
+           refuse(why, 415, "no_picture", NULL, "the body holds no JPEG and no PNG");
 }
 
 /* Fields of the body go behind those of the query. */

@@ -18,8 +18,8 @@ struct guard;
 struct connection;
 
 enum phase {
-    PHASE_IDLE,   /* between requests, or before the first byte of one */
-    PHASE_FIRST,  /* accepted, and no request yet */
+    PHASE_IDLE,  /* between requests, or before the first byte of one */
+    PHASE_FIRST, /* accepted, and no request yet */
     PHASE_HEAD,
     PHASE_BODY,
     PHASE_WORK, /* no deadline: the work has its own */

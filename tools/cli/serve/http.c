@@ -168,7 +168,7 @@ static enum MHD_Result send_answer(struct exchange *x)
 
 /* ------------------------------------------------------------------ requests --------------- */
 
-/* The request line is there. What a query means is decided by fields.h, so it is kept as it came. */
+/* The request line is there. What a query means is decided by fields.h: it is kept as it came. */
 static void *see_line(void *payload, const char *target, struct MHD_Connection *connection)
 {
     struct http *http = payload;

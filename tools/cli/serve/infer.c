@@ -1,4 +1,4 @@
-/* serve/infer.c: the Open Inference Protocol (KServe v2): metadata, infer, and explain beside it. */
+/* serve/infer.c: the Open Inference Protocol (KServe v2): metadata, infer, explain beside it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +122,8 @@ static bool read_parameters(struct group *group, const struct json *parameters, 
 static bool read_outputs(struct wanted *wanted, const struct json *outputs, struct problem *why)
 {
     const unsigned there = outputs_of(wanted->model, wanted->verb);
+    if (outputs && json_kind(outputs) != JSON_LIST)
+        return refuse(why, 400, "bad_json", NULL, "outputs is no list");
     for (const struct json *o = json_first(outputs); o; o = json_next(o)) {
         const char *name = json_string(json_get(o, "name"));
         int i = 0;
@@ -156,7 +158,7 @@ static bool read_request(struct wanted *wanted, struct group *group, const struc
                          const unsigned char *raw, size_t left, struct problem *why)
 {
     const struct json *inputs = json_get(json, "inputs"), *id = json_get(json, "id");
-    if (json_kind(json) != JSON_OBJECT || json_count(inputs) != 1)
+    if (json_kind(json) != JSON_OBJECT || json_kind(inputs) != JSON_LIST || json_count(inputs) != 1)
         return refuse(why, 400, "bad_json", NULL, "the body is no request with one input");
     if (id && (!json_string(id) || strlen(json_string(id)) >= sizeof wanted->id))
         return refuse(why, 400, "bad_json", NULL, "the id is no text of at most 128 bytes");

@@ -14,12 +14,14 @@ static bool is_id(struct exchange *x)
     return false;
 }
 
-static void answer_state(struct exchange *x)
+void answer_job(struct exchange *x)
 {
     struct problem why;
     struct text text = {.data = NULL};
     char *body = NULL;
     size_t bytes = 0;
+    if (!is_id(x))
+        return;
     if (!job_state(x->server->work, x->params[0], &body, &bytes, &why)) {
         answer_problem(x, &why);
         return;
@@ -27,12 +29,6 @@ static void answer_state(struct exchange *x)
     text_add(&text, body, bytes);
     free(body);
     answer_text(x, 200, "application/json", &text);
-}
-
-void answer_job(struct exchange *x)
-{
-    if (is_id(x))
-        answer_state(x);
 }
 
 void answer_job_result(struct exchange *x)
@@ -54,8 +50,10 @@ void answer_job_cancel(struct exchange *x)
     struct problem why;
     if (!is_id(x))
         return;
-    if (job_cancel(x->server->work, x->params[0], &why))
-        answer_state(x);
-    else
+    if (job_cancel(x->server->work, x->params[0], &why)) {
+        answer_constant(x, NULL, "", 0);
+        x->answer.status = 204;
+    } else {
         answer_problem(x, &why);
+    }
 }

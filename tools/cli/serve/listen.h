@@ -13,7 +13,8 @@ struct listening {
 };
 
 /* HOST:PORT with numbers, [HOST]:PORT for IPv6, localhost:PORT, unix:PATH; port 0: any. A socket
- * that the system's manager passed (LISTEN_FDS) is taken in its place. Complains: an exit status. */
+ * that the system's manager passed (LISTEN_FDS) is taken in its place. Complains: an exit
+ * status. */
 int listen_on(struct listening *out, const char *address);
 
 /* Tells the system's manager (NOTIFY_SOCKET), if there is one: "READY=1". */

@@ -75,28 +75,3 @@ bool media_is(const char *content_type, const char *type)
     return content_type && strncasecmp(content_type, type, n) == 0 &&
            strchr("; \t", content_type[n]) != NULL;
 }
-
-bool media_is_picture(const void *data, size_t bytes)
-{
-    static const struct {
-        size_t at, bytes;
-        const char *magic;
-    } kinds[] = {
-        {0, 3, "\xff\xd8\xff"}, {0, 8, "\x89PNG\r\n\x1a\n"},
-        {0, 6, "GIF87a"},       {0, 6, "GIF89a"},
-        {8, 4, "WEBP"},         {0, 4, "II*\0"},
-        {0, 4, "MM\0*"},        {0, 4, "II+\0"},
-        {0, 4, "MM\0+"},        {4, 8, "ftypavif"},
-        {4, 8, "ftypavis"},     {4, 8, "ftypheic"},
-        {4, 8, "ftypheix"},     {4, 8, "ftypmif1"},
-        {4, 8, "ftypmsf1"},     {4, 8, "ftyphevc"},
-    };
-    const char *text = data;
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (bytes >= kinds[i].at + kinds[i].bytes &&
-            memcmp(text + kinds[i].at, kinds[i].magic, kinds[i].bytes) == 0)
-            return true;
-    /* PNM: P1 to P6, and PFM's Pf and PF */
-    return bytes > 2 && text[0] == 'P' && strchr("123456fF", text[1]) && text[1] &&
-           strchr(" \t\r\n#", text[2]) && text[2];
-}

@@ -1,4 +1,4 @@
-/* serve/media.h: kinds of content: what a client takes, what its bytes are. */
+/* serve/media.h: kinds of content: what a client takes, what it sends. */
 #ifndef CLI_SERVE_MEDIA_H
 #define CLI_SERVE_MEDIA_H
 
@@ -11,8 +11,5 @@ int media_choose(const char *accept, const char *const *types, int count);
 
 /* Whether the type before any ';' of a Content-Type is this. */
 bool media_is(const char *content_type, const char *type);
-
-/* Whether the bytes begin as those of a picture that vitx can be built to read. */
-bool media_is_picture(const void *data, size_t bytes);
 
 #endif

@@ -60,6 +60,8 @@ struct worker {
     bool begun;           /* the thread was */
     bool fast_only;       /* so that the slow lane never has all */
     bool guest;           /* works only while another one makes room for it */
+    bool wide;            /* has all threads, for a piece that is alone */
+    double share;         /* threads of its own for one of the others */
     struct piece *piece;  /* that it does now */
     double began, paused; /* when; seconds of it that a guest worked */
 };
@@ -67,7 +69,8 @@ struct worker {
 /* A served model with its workers. */
 struct lodged {
     struct served *served;
-    struct worker *workers; /* [worker_count]; the last is the guest if there is one context */
+    struct worker
+        *workers; /* [worker_count]: those with the contexts, then a guest or a wide one */
     int worker_count, contexts;
     struct piece *first[LANES], **last[LANES];
     double queued[LANES], running[LANES]; /* forwards */

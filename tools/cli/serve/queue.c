@@ -73,6 +73,7 @@ static void leave_all(struct work *work, struct piece *piece)
     *(piece->older ? &piece->older->newer : &work->oldest) = piece->newer;
     work->pieces--;
     show(work);
+    pthread_cond_broadcast(&work->more); /* another worker may take one now than before */
     pthread_cond_broadcast(&work->moved);
 }
 
@@ -84,16 +85,26 @@ static struct piece *next_slow(const struct worker *worker)
     return worker->fast_only || m->slow_running >= most ? NULL : m->first[LANE_SLOW];
 }
 
+/* Whether a piece is left to the worker that has all threads: it is the only one there is. */
+static bool is_alone(const struct worker *worker)
+{
+    const struct lodged *m = worker->model;
+    const struct worker *last = &m->workers[m->worker_count - 1];
+    return last->wide && !last->piece && worker->work->pieces == 1;
+}
+
 struct piece *queue_take(struct worker *worker)
 {
     struct lodged *m = worker->model;
     struct piece *fast = m->first[LANE_FAST], *slow = next_slow(worker);
-    if (worker->work->stopping || (worker->guest && !m->guest_turn))
+    if (worker->work->stopping || (worker->guest && !m->guest_turn) ||
+        worker->wide != is_alone(worker))
         return NULL;
     struct piece *next = !fast ? slow : !slow || fast->begun <= slow->begun ? fast : slow;
     if (!next)
         return NULL;
     leave_lane(next);
+    worker->piece = next;
     next->stage = PIECE_RUNNING;
     m->running[next->lane] += next->ask->cost;
     m->slow_running += next->lane == LANE_SLOW;

@@ -9,11 +9,13 @@
 struct exchange;
 
 enum {
-    ROUTE_OPEN = 1, /* needs no key                                                      */
-    ROUTE_BODY = 2, /* takes a body, and must have one                                   */
-    ROUTE_WORK = 4, /* makes work: share and queue are looked at before the body is read */
-    ROUTE_FORM = 8, /* its body is one of v1: a picture, a form, JSON with a picture     */
-    ROUTE_LATE = 16 /* answered while the server stops, too                              */
+    ROUTE_OPEN = 1,  /* needs no key                                                      */
+    ROUTE_BODY = 2,  /* takes a body, and must have one                                   */
+    ROUTE_WORK = 4,  /* makes work: share and queue are looked at before the body is read */
+    ROUTE_FORM = 8,  /* its body is one of v1: a picture, a form, JSON with a picture     */
+    ROUTE_LATE = 16, /* answered while the server stops, too                              */
+    ROUTE_TENSORS = ROUTE_BODY | ROUTE_WORK,
+    ROUTE_PICTURE = ROUTE_TENSORS | ROUTE_FORM
 };
 
 struct route {
@@ -21,13 +23,12 @@ struct route {
     const char *pattern; /* {} is a segment, or what stands before its ":verb" */
     const char *name;    /* of metrics and of the OpenAPI document             */
     unsigned flags;
-    enum verb verb; /* of ROUTE_WORK */
+    enum verb verb;                     /* of ROUTE_WORK */
     void (*answer)(struct exchange *x); /* once the body is there */
 };
 
 /* The functions: each answers an exchange whose body is there, or lets it wait. */
-#define VX_ROUTE(method, pattern, name, flags, verb, function)                                     \
-    void function(struct exchange *x);
+#define VX_ROUTE(method, pattern, name, flags, verb, function) void function(struct exchange *x);
 #include "routes.def"
 #undef VX_ROUTE
 

@@ -78,7 +78,7 @@ static void close_model(struct served *model)
 struct served *server_model(const struct server *server, const char *name)
 {
     for (int i = 0; i < server->model_count; i++)
-        if (!*name || strcmp(server->models[i].name, name) == 0)
+        if (!name || strcmp(server->models[i].name, name) == 0)
             return &server->models[i];
     return NULL;
 }
@@ -164,7 +164,7 @@ static void wait_for_exchanges(const struct server *server, int ms)
 }
 
 /*
- * Whoever shares the load sees that it is not ready and sends no more; what comes in the meantime is
+ * Whoever shares the load sees that it is not ready and sends no more; what comes until then is
  * served. Then no connection is accepted, and what runs is finished.
  */
 static void leave(struct server *server, struct http *http, const struct serve_settings *o)

@@ -30,7 +30,7 @@ struct server {
     atomic_int running;  /* exchanges */
 };
 
-/* The model of that name; NULL: there is none. An empty name is that of the first. */
+/* The model of that name; NULL: there is none. A name that is NULL means the first. */
 struct served *server_model(const struct server *server, const char *name);
 
 #endif

@@ -45,12 +45,30 @@ static int64_t jpeg_pixels(const uint8_t *p, size_t bytes)
     return 0;
 }
 
+/* "P6 WIDTH HEIGHT" of a PPM without comments, as tensors.c writes it. */
+static int64_t ppm_pixels(const uint8_t *p, size_t bytes)
+{
+    int64_t sides[2] = {0, 0};
+    size_t at = 2;
+    for (int i = 0; i < 2; i++) {
+        while (at < bytes && (p[at] == ' ' || p[at] == '\n'))
+            at++;
+        for (; at < bytes && p[at] >= '0' && p[at] <= '9' && sides[i] < INT32_MAX / 16; at++)
+            sides[i] = sides[i] * 10 + (p[at] - '0');
+    }
+    return sides[0] * sides[1];
+}
+
 bool sniff_picture(const void *data, size_t bytes, int64_t *pixels)
 {
     static const uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     static const uint8_t jpeg[] = {0xff, 0xd8, 0xff};
     const bool is_png = bytes >= sizeof png && memcmp(data, png, sizeof png) == 0;
     const bool is_jpeg = bytes >= sizeof jpeg && memcmp(data, jpeg, sizeof jpeg) == 0;
-    *pixels = is_png ? png_pixels(data, bytes) : is_jpeg ? jpeg_pixels(data, bytes) : 0;
-    return is_png || is_jpeg;
+    const bool is_ppm = bytes >= 3 && (memcmp(data, "P6\n", 3) == 0 || memcmp(data, "P6 ", 3) == 0);
+    *pixels = is_png    ? png_pixels(data, bytes)
+              : is_jpeg ? jpeg_pixels(data, bytes)
+              : is_ppm  ? ppm_pixels(data, bytes)
+                        : 0;
+    return is_png || is_jpeg || is_ppm;
 }

@@ -229,7 +229,8 @@ bool work_has_room(struct work *work, double cost, struct problem *why)
 static bool check_picture(struct piece *piece, const struct work_opts *opts, struct problem *why)
 {
     if (!sniff_picture(piece->picture, piece->bytes, &piece->pixels))
-        return refuse(why, 415, "unsupported_media_type", NULL, "the body is no JPEG and no PNG");
+        return refuse(why, 415, "unsupported_media_type", NULL,
+                      "the picture is no JPEG and no PNG");
     if (piece->pixels > opts->max_pixels)
         return refuse(why, 422, "too_many_pixels", NULL, "the picture has more than %d pixels",
                       opts->max_pixels);

@@ -112,7 +112,7 @@ static void learn(struct worker *worker, double decode_s, double compute_s, doub
     struct lodged *m = worker->model;
     const double cost = worker->piece->ask->cost, weight = 0.1;
     pthread_mutex_lock(&worker->work->lock);
-    m->forward_s += weight * (compute_s / cost - m->forward_s);
+    m->forward_s += weight * (compute_s * worker->share / cost - m->forward_s);
     m->extra_s += weight * (decode_s + encode_s - m->extra_s);
     pthread_mutex_unlock(&worker->work->lock);
     metrics_stage(STAGE_DECODE, decode_s);
@@ -190,7 +190,6 @@ static void carry_out(struct worker *worker, struct piece *piece)
 {
     struct work *work = worker->work;
     struct problem why;
-    worker->piece = piece;
     struct answer *answer = work_on(worker, &why);
     if (answer)
         cache_add(work->cache, piece->key, answer);
@@ -265,7 +264,35 @@ static bool create_context(struct worker *worker, int threads)
     return vitx_context_create(&worker->context, served->session.model, &opts) == VITX_OK;
 }
 
-/* The contexts of a model, the guest's too; fewer than wanted if there is no memory for more. */
+/* One more worker; false without memory. */
+static bool add_worker(struct lodged *m, struct work *work, int threads)
+{
+    struct worker *worker = &m->workers[m->worker_count];
+    *worker = (struct worker){.work = work, .model = m, .share = 1};
+    if (!create_context(worker, threads))
+        return false;
+    m->worker_count++;
+    return true;
+}
+
+/* A guest for the only context; or, of several that were chosen here, one that has all threads, so
+ * that a client alone waits no longer than on the command line. */
+static void add_helper(struct lodged *m, struct work *work, int threads)
+{
+    const struct session *session = &m->served->session;
+    const int all = session->size.threads;
+    const bool cpu = strcmp(session->size.device, "cpu") == 0;
+    struct worker *worker = &m->workers[m->worker_count];
+    if (m->contexts == 1 && add_worker(m, work, threads)) {
+        worker->guest = true;
+    } else if (m->contexts > 1 && !work->opts.contexts && cpu && all > threads &&
+               add_worker(m, work, all)) {
+        worker->wide = true;
+        worker->share = (double)all / threads;
+    }
+}
+
+/* The contexts of a model; fewer than wanted if there is no memory for more. */
 static int create_contexts(struct work *work, struct lodged *m)
 {
     const struct session *session = &m->served->session;
@@ -277,20 +304,15 @@ static int create_contexts(struct work *work, struct lodged *m)
         complain(NULL, "no memory");
         return SOME_FAILED;
     }
-    for (int i = 0; i < wanted + (wanted == 1); i++) {
-        struct worker *worker = &m->workers[i];
-        *worker = (struct worker){.work = work, .model = m, .guest = i == wanted};
-        if (!create_context(worker, threads))
-            break;
-        m->worker_count++;
-        m->contexts += !worker->guest;
+    while (m->contexts < wanted && add_worker(m, work, threads))
+        m->contexts++;
+    if (m->contexts == 0) {
+        complain_last(m->served->name);
+        return SOME_FAILED;
     }
-    if (m->contexts > 1)
-        m->workers[0].fast_only = true;
-    if (m->contexts > 0)
-        return DONE;
-    complain_last(m->served->name);
-    return SOME_FAILED;
+    m->workers[0].fast_only = m->contexts > 1;
+    add_helper(m, work, threads);
+    return DONE;
 }
 
 /* A forward's time, by the second of two, as the first one takes memory. */

@@ -1,6 +1,6 @@
 /* start.js: dropping, the lists of models and methods, words. The form itself does the asking, so
- * that the report comes as a page of its own, with its own policy; only a key needs a request that a
- * form cannot make, and then the report is saved as a file. */
+ * that the report comes as a page of its own, with its own policy. Only a key needs a request that
+ * a form cannot make, and then the report is saved as a file. */
 const $ = (id) => document.getElementById(id);
 let language = navigator.language.startsWith("zh") ? "zh" : "en";
 let asked = false, methods = [];
@@ -12,7 +12,7 @@ const say = (word, failed) => {
 const about = () => {
   const method = methods.find((m) => m.name === $("method").value);
   $("about").textContent = method
-    ? method.summary + " " + words[language].cost + ": " + method.cost + "." : "";
+    ? method.summary + ". " + words[language].cost + ": " + method.cost + "." : "";
 };
 const speak = () => {
   document.documentElement.lang = language;
@@ -138,6 +138,7 @@ document.addEventListener("drop", (event) => {
   show();
   $("form").requestSubmit();
 });
+$("report").hidden = true;
 $("target").disabled = false;
 speak();
 load();
