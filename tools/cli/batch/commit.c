@@ -25,6 +25,8 @@ struct part {
 
 char *path_in(const char *folder, const char *name)
 {
+    if (!folder)
+        return strdup(name);
     const size_t size = strlen(folder) + strlen(name) + 2;
     char *path = malloc(size);
     if (path)

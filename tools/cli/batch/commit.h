@@ -43,7 +43,7 @@ bool parts_commit(struct parts *parts);
 /* Removes what has no name of its own yet, and frees all. */
 void parts_end(struct parts *parts);
 
-/* FOLDER/NAME to be freed; NULL without memory. */
+/* FOLDER/NAME to be freed (folder NULL: NAME); NULL without memory. */
 char *path_in(const char *folder, const char *name);
 /* One small file, in one step, and on the disk; complains if it fails. */
 bool file_put(const char *folder, const char *name, const char *text, size_t bytes);
