@@ -13,7 +13,7 @@
 
 enum { BLOCK = 1 << 18, MOST_NAME = 4096, MOST_MEMBERS = 4 * 1000 * 1000, MOST_RATIO = 200 };
 #define MOST_BYTES ((int64_t)1 << 30) /* of a member, as of a picture on standard input */
-#define FREE_BYTES ((int64_t)1 << 29) /* may come out of any archive */
+#define FREE_BYTES ((int64_t)1 << 28) /* may come out of any archive */
 
 struct pack {
     struct archive *archive;
