@@ -345,6 +345,17 @@ static int begin(struct run *run, char **words, int count)
     return status;
 }
 
+/* What all shards have in common. */
+static bool put_common(struct run *run)
+{
+    if (!run->settings->gallery)
+        return true;
+    lock_await(&run->locks, LOCK_PLAN);
+    const bool put = gallery_put_page(run);
+    lock_give(&run->locks, LOCK_PLAN);
+    return put;
+}
+
 /* A disk that is full, and a limit of a file's size, are said by write(); not by a signal. */
 static void prepare_signals(void)
 {
@@ -364,7 +375,7 @@ static int run_batch(const void *given, char **words, int count)
     if (status == DONE && settings.plan_only)
         print_plan(&run);
     else if (status == DONE)
-        status = do_shards(&run);
+        status = put_common(&run) ? do_shards(&run) : STOPPED;
     else if (status != STOPPED)
         status = WRONG_USAGE;
     run_end(&run);

@@ -278,6 +278,7 @@ bool discard_all(const char *folder)
     free(state);
     remove_parts(folder, 0);
     remove_in(folder, "failed.jsonl");
+    remove_in(folder, "gallery/index.html");
     remove_in(folder, "plan.json");
     return folder_sync(folder);
 }
