@@ -25,13 +25,13 @@ from ray.cluster_utils import Cluster
 PROGRAM = Path(os.environ.get("OUT", "build")).resolve() / "vitx-cli"
 DRIVER = Path("tools/ray/vitx_ray.py").resolve()
 SCENES = Path("docs/images/scenes").resolve()
-PICTURES, BROKEN, SHARD = 96, 3, 8
+PICTURES, BROKEN, SHARD = 48, 3, 4
 LIMIT = 240  # seconds of a case
 
 
 def work(inputs):
     """What is done: some forward passes a picture, so that a shard takes a second or two."""
-    return ["--do", "classify,explain", "--method", "rise,rollout", "--set", "n=60",
+    return ["--do", "classify,explain", "--method", "rise,rollout", "--set", "n=4",
             "--write", "tar", "--shard-size", SHARD, inputs]  # fmt: skip
 
 

@@ -36,6 +36,7 @@ from ray.exceptions import RayError
 DONE, SOME_FAILED, USAGE, STOPPED = 0, 1, 2, 75
 ACTOR_LOST = -1  # not a status of vitx-cli: the worker is gone, and nobody knows what it said
 LOOK_AGAIN = 5  # seconds between two looks at how large the cluster is
+PATIENCE = 30  # seconds without a worker, before that is said
 
 
 # ------------------------------------------------------------------ on a node ----------------
@@ -74,6 +75,9 @@ class _Worker:
         self.program, self.arguments, self.threads = program, arguments, threads
         self.state = Path(folder) / "state"
 
+    def ready(self):
+        """Answers once there is room for this actor."""
+
     def plan(self):
         """Makes the plan, or compares it with the one that is there: status, words, and for each
         shard what do() says of it, None if it is not done."""
@@ -91,6 +95,8 @@ class _Worker:
         arguments = [a for a in self.arguments if a != "--restart"]  # which the plan did
         arguments += ["--shards", str(shard)]
         status, said, _ = _call(self.program, arguments, self.threads)
+        if status == STOPPED:
+            time.sleep(1)  # another one does it, or there is no room: not at once again
         return status, said, self._marker(shard)
 
     def _marker(self, shard):
@@ -109,14 +115,15 @@ class _Run:
     def __init__(self, program, arguments, folder, workers, threads, retries, say):
         self.make = (program, arguments, threads, folder)
         self.wanted, self.threads, self.retries, self.say = workers, threads, retries, say
-        self.idle, self.busy = [], {}  # actors; reference -> (actor, shard)
+        # Actors; those that wait for room, by the reference of ready(); reference -> (actor, shard).
+        self.idle, self.hiring, self.busy = [], {}, {}
         self.queue, self.tries = deque(), {}
         self.done = self.failed = self.pictures = self.already = self.total = self.given_up = 0
         self.looked, self.began = 0.0, time.monotonic()
 
     def hire(self):
         """Workers as wanted; with "auto" as many as there are processors for, also on nodes that
-        came later. An actor that dies comes back by itself, on any node that has room."""
+        came later. Nobody gets a shard before there is room for him."""
         now = time.monotonic()
         if self.looked and now - self.looked < LOOK_AGAIN:
             return
@@ -124,25 +131,62 @@ class _Run:
         wanted = self.wanted
         if wanted == "auto":
             wanted = max(1, int(ray.cluster_resources().get("CPU", 0) // self.threads))
-        have = len(self.idle) + len(self.busy)
-        kind = ray.remote(num_cpus=self.threads, max_restarts=-1)(_Worker)
-        for _ in range(have, min(wanted, have + len(self.queue))):
-            self.idle.append(kind.remote(*self.make))
+        have = len(self.idle) + len(self.hiring) + len(self.busy)
+        kind = ray.remote(num_cpus=self.threads)(_Worker)
+        for _ in range(have, min(wanted, len(self.busy) + len(self.queue))):
+            actor = kind.remote(*self.make)
+            self.hiring[actor.ready.remote()] = actor
 
-    def plan(self):
-        """The plan, made by a worker: the driver's machine need not see the inputs."""
+    def dismiss(self, actor):
+        """Of a worker that was lost; another one is hired."""
+        ray.kill(actor)
+        self.looked = 0.0
+
+    def welcome(self, reference):
+        actor = self.hiring.pop(reference)
+        try:
+            ray.get(reference)
+            self.idle.append(actor)
+        except RayError:
+            self.dismiss(actor)
+
+    def wait(self):
+        """What has come in a second, from workers that wait for room and from those at work."""
+        ready, _ = ray.wait([*self.hiring, *self.busy], num_returns=1, timeout=1)
+        for reference in ready:
+            if reference in self.hiring:
+                self.welcome(reference)
+        return [reference for reference in ready if reference in self.busy]
+
+    def first_worker(self):
         self.queue.append(None)  # so that hire() finds work for one
-        self.hire()
+        began, said = time.monotonic(), False
+        while not self.idle:
+            self.hire()
+            self.wait()
+            if not said and time.monotonic() - began > PATIENCE:
+                said = True
+                self.say(f"waits for a node with {self.threads} free processors")
         self.queue.clear()
-        actor = self.idle[0]
+        return self.idle[0]
+
+    def make_plan(self):
+        """The plan, made by a worker: the driver's machine need not see the inputs."""
         for attempt in range(self.retries + 1):
+            actor = self.first_worker()
             try:
                 status, said, done = ray.get(actor.plan.remote())
             except RayError as error:
                 status, said, done = STOPPED, str(error).splitlines()[0], []
+                self.idle.remove(actor)
+                self.dismiss(actor)
             if status != STOPPED or attempt == self.retries:
                 break
             time.sleep(1)
+        return status, said, done
+
+    def plan(self):
+        status, said, done = self.make_plan()
         if status != DONE:
             self.say(said)
             return status if status in (USAGE, STOPPED) else STOPPED
@@ -178,11 +222,12 @@ class _Run:
     def take(self, reference):
         """What came of a shard. False: the run cannot go on."""
         actor, shard = self.busy.pop(reference)
-        self.idle.append(actor)
         try:
             status, said, marker = ray.get(reference)
+            self.idle.append(actor)
         except RayError as error:
             status, said, marker = ACTOR_LOST, str(error).splitlines()[0], None
+            self.dismiss(actor)
         if status == USAGE:
             self.say(said)
             return False
@@ -208,8 +253,7 @@ class _Run:
         while self.queue or self.busy:
             self.hire()
             self.give_out()
-            ready, _ = ray.wait(list(self.busy), num_returns=1, timeout=1)
-            if not all([self.take(reference) for reference in ready]):
+            if not all([self.take(reference) for reference in self.wait()]):
                 return USAGE
             self.progress()
         self.progress("\n")
@@ -343,8 +387,8 @@ def main(words):
         options.workers = int(options.workers)
     if options.threads < 1 or options.retries < 0 or not arguments:
         parser.error("what vitx-cli batch is to do stands behind --; --threads is from 1 on")
-    signal.signal(signal.SIGTERM, _stop)
     ray.init(address=options.address, log_to_driver=False, logging_level="ERROR")
+    signal.signal(signal.SIGTERM, _stop)  # behind init(), which sets a handler of its own
     try:
         return run(arguments, options.workers, options.threads, options.retries, options.vitx)
     except KeyboardInterrupt:

@@ -4,15 +4,16 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "stdin.h"
 
 enum { BLOCK = 1 << 18, MOST_NAME = 4096, MOST_MEMBERS = 4 * 1000 * 1000, MOST_RATIO = 200 };
 #define MOST_BYTES ((int64_t)1 << 30) /* of a member, as of a picture on standard input */
-#define FREE_BYTES ((int64_t)1 << 29) /* may come out of any archive */
+#define FREE_BYTES ((int64_t)1 << 28) /* may come out of any archive */
 
 struct pack {
     struct archive *archive;
@@ -20,6 +21,7 @@ struct pack {
     int64_t members, came_out; /* bytes that were taken or passed over */
     int64_t size;              /* of a member's bytes by its header */
     bool compressed;
+    char *block; /* of standard input */
     char why[512];
 };
 
@@ -53,6 +55,16 @@ static void support(struct archive *a)
     archive_read_support_filter_bzip2(a);
 }
 
+static la_ssize_t read_stdin(struct archive *a, void *payload, const void **data)
+{
+    struct pack *p = payload;
+    const ssize_t got = stdin_read(p->block, BLOCK);
+    *data = p->block;
+    if (got < 0)
+        archive_set_error(a, EIO, "standard input cannot be read on");
+    return got < 0 ? ARCHIVE_FATAL : got;
+}
+
 struct pack *pack_open(const char *path, char **why)
 {
     struct pack *p = calloc(1, sizeof *p);
@@ -65,8 +77,12 @@ struct pack *pack_open(const char *path, char **why)
         return NULL;
     }
     support(p->archive);
-    const int code = path ? archive_read_open_filename(p->archive, path, BLOCK)
-                          : archive_read_open_fd(p->archive, STDIN_FILENO, BLOCK);
+    p->block = path ? NULL : malloc(BLOCK);
+    int code = ARCHIVE_FATAL;
+    if (path)
+        code = archive_read_open_filename(p->archive, path, BLOCK);
+    else if (p->block)
+        code = archive_read_open(p->archive, p, NULL, read_stdin, NULL);
     if (code == ARCHIVE_OK)
         return p;
     fail_by_library(p);
@@ -218,7 +234,9 @@ const char *pack_why(const struct pack *p)
 
 void pack_close(struct pack *p)
 {
-    if (p)
-        archive_read_free(p->archive);
+    if (!p)
+        return;
+    archive_read_free(p->archive);
+    free(p->block);
     free(p);
 }

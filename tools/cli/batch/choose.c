@@ -27,8 +27,8 @@ static int number_of(const char *text)
 
 /* ------------------------------------------------------------------ --shard ---------------- */
 
-/* The variables in which an engine tells a worker its place: number, the first one and the step from
- * one to the next, and how many there are; count NULL: the engine does not say that. */
+/* The variables in which an engine tells a worker its place: number, the first one and the step
+ * from one to the next, and how many there are; count NULL: the engine does not say that. */
 struct engine {
     const char *number, *count, *first, *step;
     int from; /* the first one where no variable says it */
@@ -36,7 +36,7 @@ struct engine {
 
 static const struct engine arrays[] = {{"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT",
                                         "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP", 0}};
-/* In this order: mpirun within Slurm starts ranks of its own, and Slurm's number is the machine's. */
+/* In this order: mpirun within Slurm starts its own ranks, and Slurm's number is the machine's. */
 static const struct engine ranks[] = {
     {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", NULL, NULL, 0},
     {"PMI_RANK", "PMI_SIZE", NULL, NULL, 0},

@@ -172,28 +172,31 @@ static int count_inputs(const struct run *run)
 
 /* What has become of all shards. */
 struct course {
-    int failed, last; /* pictures; the shard that was worked on last */
-    bool taken, stopped, over;
+    int failed, last;  /* pictures; the shard that was worked on last */
+    struct list taken; /* shards that other workers had */
+    bool stopped, over, other;
 };
+
+/* A shard that another worker has is tried once more behind all others: that one may have ended. */
+static void put_off(struct course *c, int shard)
+{
+    char text[16];
+    const int n = snprintf(text, sizeof text, "%d", shard);
+    if (!list_add(&c->taken, text, (size_t)n))
+        c->stopped = true;
+}
 
 static void do_one(struct run *run, struct reading *reading, int shard, struct course *c)
 {
     int failed = 0;
+    const enum shard_end end = shard_do(run, reading, shard, &failed);
     c->last = shard;
-    switch (shard_do(run, reading, shard, &failed)) {
-    case SHARD_DONE:
-        c->failed += failed;
-        break;
-    case SHARD_TAKEN:
-        c->taken = true;
-        break;
-    case SHARD_STOPPED:
-        c->stopped = true;
-        break;
-    case SHARD_NONE:
-        c->over = true;
-        break;
-    }
+    c->failed += end == SHARD_DONE ? failed : 0;
+    c->stopped |= end == SHARD_STOPPED || end == SHARD_OTHER;
+    c->over |= end == SHARD_NONE;
+    c->other |= end == SHARD_OTHER;
+    if (end == SHARD_TAKEN)
+        put_off(c, shard);
 }
 
 static void do_all(struct run *run, struct reading *reading, struct course *c)
@@ -210,6 +213,37 @@ static void do_all(struct run *run, struct reading *reading, struct course *c)
     }
 }
 
+/* Those that were put off; a stream has gone by. */
+static void do_taken(struct run *run, struct reading *reading, struct course *c)
+{
+    struct list again = c->taken;
+    c->taken = (struct list){0};
+    for (int i = 0; i < again.count && !c->stopped; i++) {
+        const int shard = atoi(again.items[i]);
+        if (!run->plan.listing.stream && !progress_interrupted())
+            do_one(run, reading, shard, c);
+        else
+            put_off(c, shard);
+    }
+    for (int i = 0; i < c->taken.count && i < 3; i++) {
+        const int shard = atoi(c->taken.items[i]);
+        complain(run->folder, "shard %d is worked on by process %ld", shard,
+                 lock_holder(&run->locks, shard));
+    }
+    list_free(&again);
+}
+
+static int status_of(const struct run *run, const struct course *c, bool gathered)
+{
+    if (c->other)
+        return wrong_usage("standard input is not the stream that was read before; --restart "
+                           "discards what was done");
+    if (!c->stopped && c->taken.count == 0 && gathered)
+        return c->failed ? SOME_FAILED : DONE;
+    complain(run->folder, "not all is done; the same command goes on with it");
+    return STOPPED;
+}
+
 static int do_shards(struct run *run)
 {
     const struct run_settings *o = run->settings;
@@ -220,17 +254,16 @@ static int do_shards(struct run *run)
         return STOPPED;
     lines_begin(&run->lines, &o->explain.common, (enum lines_form)o->progress, count_inputs(run));
     do_all(run, reading, &c);
+    do_taken(run, reading, &c);
     lines_end(&run->lines, c.last);
     reading_end(reading);
     lock_await(&run->locks, LOCK_PLAN);
     const bool gathered =
         failures_gather(run->folder, run->plan.listing.stream ? -1 : run->plan.shards);
     lock_give(&run->locks, LOCK_PLAN);
-    if (c.stopped || c.taken || !gathered) {
-        complain(run->folder, "not all is done; the same command goes on with it");
-        return STOPPED;
-    }
-    return c.failed ? SOME_FAILED : DONE;
+    const int status = status_of(run, &c, gathered);
+    list_free(&c.taken);
+    return status;
 }
 
 static void print_plan(const struct run *run)
@@ -259,6 +292,19 @@ static int check_settings(struct run *run)
                   o->explain.common.quiet || o->progress == LINES_JSON);
 }
 
+/* --restart, while nobody works. */
+static int discard(struct run *run)
+{
+    if (!lock_take(&run->locks, LOCK_ALL)) {
+        complain(run->folder, "process %ld works in it; --restart is for when it has ended",
+                 lock_holder(&run->locks, LOCK_ALL));
+        return STOPPED;
+    }
+    const bool discarded = discard_all(run->folder);
+    lock_give(&run->locks, LOCK_ALL);
+    return discarded ? DONE : STOPPED;
+}
+
 /* The plan that all workers agree on. */
 static int agree(struct run *run, struct listing *listing)
 {
@@ -267,8 +313,8 @@ static int agree(struct run *run, struct listing *listing)
     struct text head = {0};
     run->plan.listing.stream = listing->stream;
     int status = put_head(&head, run) ? DONE : SOME_FAILED;
-    if (status == DONE && o->restart && !discard_all(run->folder))
-        status = SOME_FAILED;
+    if (status == DONE && o->restart)
+        status = discard(run);
     if (status == DONE)
         status = plan_agree(&run->plan, run->folder, &head, listing, &cut, &run->locks);
     text_free(&head);
@@ -292,11 +338,22 @@ static int begin(struct run *run, char **words, int count)
     if (status == DONE)
         status = open_folder(run->settings);
     if (status == DONE)
-        status = locks_open(&run->locks, run->folder) ? DONE : SOME_FAILED;
+        status = locks_open(&run->locks, run->folder) ? DONE : STOPPED;
     if (status == DONE)
         status = agree(run, &listing);
     listing_free(&listing);
     return status;
+}
+
+/* What all shards have in common. */
+static bool put_common(struct run *run)
+{
+    if (!run->settings->gallery)
+        return true;
+    lock_await(&run->locks, LOCK_PLAN);
+    const bool put = gallery_put_page(run);
+    lock_give(&run->locks, LOCK_PLAN);
+    return put;
 }
 
 /* A disk that is full, and a limit of a file's size, are said by write(); not by a signal. */
@@ -318,7 +375,7 @@ static int run_batch(const void *given, char **words, int count)
     if (status == DONE && settings.plan_only)
         print_plan(&run);
     else if (status == DONE)
-        status = do_shards(&run);
+        status = put_common(&run) ? do_shards(&run) : STOPPED;
     else if (status != STOPPED)
         status = WRONG_USAGE;
     run_end(&run);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tools/cli/outputs.h"
+#include "tools/cli/parallel.h"
 #include "tools/cli/say.h"
 
 struct part {
@@ -20,11 +21,13 @@ struct part {
     struct digest *digest;
     uint8_t sum[DIGEST_BYTES];
     int64_t bytes;
-    bool named;
+    bool synced, named;
 };
 
 char *path_in(const char *folder, const char *name)
 {
+    if (!folder)
+        return strdup(name);
     const size_t size = strlen(folder) + strlen(name) + 2;
     char *path = malloc(size);
     if (path)
@@ -130,12 +133,10 @@ bool part_close(struct part *p)
     if (!p->file)
         return true;
     errno = 0;
-    const bool written = fflush(p->file) == 0 && fsync(fileno(p->file)) == 0;
-    const int error = errno;
     const bool closed = fclose(p->file) == 0;
     p->file = NULL;
-    if (!written || !closed)
-        return stop(p->parts, p->path, written ? errno : error);
+    if (!closed)
+        return stop(p->parts, p->path, errno ? errno : EIO);
     digest_end(p->digest, p->sum);
     p->digest = NULL;
     return true;
@@ -188,10 +189,56 @@ static size_t folder_length(const char *path)
     return (size_t)(strrchr(path, '/') - path);
 }
 
+/* On any thread. */
+static bool sync_one(void *payload, int i)
+{
+    struct part *p = ((struct parts *)payload)->all[i];
+    const int fd = open(p->under_way, O_RDWR | O_CLOEXEC);
+    p->synced = fd >= 0 && fsync(fd) == 0;
+    if (!p->synced)
+        complain(p->path, "%s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return p->synced;
+}
+
+static bool listen(void *payload, int i)
+{
+    (void)payload, (void)i;
+    return true;
+}
+
+static bool look_at(void *payload, int i, bool begun)
+{
+    struct parts *parts = payload;
+    parts->stopped |= !begun || !parts->all[i]->synced;
+    return !parts->stopped;
+}
+
+/* Many at once: the disk is waited for about as long as for one. */
+static void sync_all(struct parts *parts)
+{
+    struct piece_state *states = calloc((size_t)parts->count + 1, sizeof *states);
+    if (!states) {
+        stop(parts, parts->folder, 0);
+        return;
+    }
+    do_in_parallel(&(struct pieces){.count = parts->count,
+                                    .threads = parts->count,
+                                    .states = states,
+                                    .payload = parts,
+                                    .work = sync_one,
+                                    .listens = listen,
+                                    .finish = look_at});
+    free(states);
+}
+
 bool parts_commit(struct parts *parts)
 {
     for (int i = 0; i < parts->count; i++)
         part_close(parts->all[i]);
+    if (!parts->stopped && parts->count > 0)
+        sync_all(parts);
     for (int i = 0; i < parts->count && !parts->stopped; i++) {
         struct part *p = parts->all[i];
         if (rename(p->under_way, p->path) != 0)

@@ -26,7 +26,7 @@ struct parts {
 struct part *part_open(struct parts *parts, const char *name);
 /* Nothing is done any more once something has failed: false. */
 bool part_write(struct part *part, const void *data, size_t bytes);
-/* Its bytes are on the disk then. */
+/* Its digest is known then. */
 bool part_close(struct part *part);
 int64_t part_bytes(const struct part *part);
 
@@ -38,12 +38,12 @@ struct part_info {
 };
 struct part_info part_info(const struct parts *parts, int i);
 
-/* Closes what is open, and gives all their names. */
+/* Closes what is open, waits until all bytes are on the disk, and gives all their names. */
 bool parts_commit(struct parts *parts);
 /* Removes what has no name of its own yet, and frees all. */
 void parts_end(struct parts *parts);
 
-/* FOLDER/NAME to be freed; NULL without memory. */
+/* FOLDER/NAME to be freed (folder NULL: NAME); NULL without memory. */
 char *path_in(const char *folder, const char *name);
 /* One small file, in one step, and on the disk; complains if it fails. */
 bool file_put(const char *folder, const char *name, const char *text, size_t bytes);

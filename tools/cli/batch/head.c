@@ -32,9 +32,7 @@ static void put_content(struct text *text, const char *path)
     char words[DIGEST_TEXT] = "";
     int error;
     size_t bytes;
-    char *data = file_get(".", path, (size_t)1 << 30, &bytes, &error);
-    if (path[0] == '/' && !data)
-        data = file_get("", path + 1, (size_t)1 << 30, &bytes, &error);
+    char *data = file_get(NULL, path, (size_t)1 << 30, &bytes, &error);
     if (data) {
         digest_of(sum, data, bytes);
         digest_text(words, sum);

@@ -16,6 +16,7 @@ struct journal {
     FILE *file;
     struct text line;
     struct keys before; /* "KEY CRC" of the attempts before, and "KEY" of their pictures */
+    bool torn;          /* what is there ends within a line */
 };
 
 /* A line that was cut short by an end is none. */
@@ -25,7 +26,8 @@ static void know(struct journal *j, const char *line, size_t length)
     const char *key = json_string(json_get(row, "key"));
     const int64_t crc = json_int(json_get(row, "crc"), -1);
     struct text text = {0};
-    if (key && crc >= 0) {
+    const char *status = json_string(json_get(row, "status"));
+    if (key && crc >= 0 && status && strcmp(status, "ok") == 0) {
         text_format(&text, "%s %" PRId64, key, crc);
         if (!text.failed && keys_put(&j->before, key) >= 0)
             keys_put(&j->before, text.data);
@@ -41,6 +43,7 @@ static void read_before(struct journal *j, const char *folder, const char *name)
     char *all = file_get(folder, name, MOST_JOURNAL, &bytes, &error);
     for (char *line = all, *end; all && (end = strchr(line, '\n')) != NULL; line = end + 1)
         know(j, line, (size_t)(end - line));
+    j->torn = bytes > 0 && all[bytes - 1] != '\n';
     free(all);
 }
 
@@ -53,9 +56,9 @@ struct journal *journal_open(const char *folder, int shard)
     if (j && path) {
         read_before(j, folder, name);
         j->file = fopen(path, "ae");
-        if (j->file) /* behind a line that was cut short */
+        if (j->file && j->torn)
             fputs("\n", j->file);
-        else
+        if (!j->file)
             complain(path, "%s", strerror(errno));
     } else {
         complain(NULL, "no memory");

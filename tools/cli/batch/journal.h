@@ -26,6 +26,7 @@ void journal_close(struct journal *journal);
 /* A marker under way. */
 struct marking {
     int inputs, failed;
+    uint32_t names;       /* of a stream: reading_crc() */
     struct text failures; /* rows, with commas between them */
     struct text accepted; /* the same: inputs that have another size than in the plan */
 };
@@ -36,11 +37,13 @@ bool marking_write(struct marking *marking, const char *folder, int shard,
                    const struct parts *parts);
 void marking_free(struct marking *marking);
 
-/* The shard's marker, to be freed; NULL: there is none, or what it tells of is not there in that
- * size. verify: or has another digest. */
-struct json *marker_read(const char *folder, int shard, bool verify);
+/* The shard's marker, to be freed; NULL: there is none. */
+struct json *marker_read(const char *folder, int shard);
+/* Whether the files that it tells of are there, and have that size; verify: and that digest. */
+bool marker_fits(const struct json *marker, const char *folder, bool verify);
 int marker_inputs(const struct json *marker);
 int marker_failed(const struct json *marker);
+uint32_t marker_names(const struct json *marker);
 /* Whether the key is among the failed ones; the size that was accepted for it, -1: none. */
 bool marker_has_failed(const struct json *marker, const char *key);
 int64_t marker_accepted(const struct json *marker, const char *key);

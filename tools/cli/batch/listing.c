@@ -11,9 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "commit.h"
 #include "pack.h"
+#include "stdin.h"
 #include "tools/cli/folder.h"
+#include "tools/cli/progress.h"
 #include "tools/cli/say.h"
+#include "tools/cli/text.h"
+
+enum { MOST_LIST = 1 << 30 }; /* bytes of a list of names */
 
 static int no_memory(void)
 {
@@ -158,42 +164,59 @@ static int add_glob(struct listing *l, const char *pattern)
     return status;
 }
 
-static int add_list(struct listing *l, FILE *file, const char *name)
+/* Lines of names; the text is changed. */
+static int add_lines(struct listing *l, char *text, size_t bytes, const char *name)
 {
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t length;
     int status = DONE;
-    while (status == DONE && (length = getline(&line, &room, file)) >= 0) {
-        while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
-            line[--length] = '\0';
-        if (memchr(line, '\0', (size_t)length))
-            status = wrong_usage("%s holds a zero byte: no list of names", name);
-        else if (length > 0)
-            status = add_name(l, line);
+    if (memchr(text, '\0', bytes))
+        return wrong_usage("%s holds a zero byte: no list of names", name);
+    for (char *line = text; *line && status == DONE;) {
+        char *const end = line + strcspn(line, "\n"), *const next = *end ? end + 1 : end;
+        size_t n = (size_t)(end - line);
+        while (n > 0 && line[n - 1] == '\r')
+            n--;
+        line[n] = '\0';
+        status = n > 0 ? add_name(l, line) : DONE;
+        line = next;
     }
-    if (status == DONE && ferror(file)) {
-        complain(name, "cannot be read");
-        status = SOME_FAILED;
-    }
-    free(line);
+    return status;
+}
+
+static int add_stdin(struct listing *l)
+{
+    static const char name[] = "standard input";
+    struct text text = {0};
+    char piece[1 << 14];
+    ssize_t got;
+    while ((got = stdin_read(piece, sizeof piece)) > 0 && text.length < MOST_LIST)
+        text_add(&text, piece, (size_t)got);
+    int status = text.failed ? no_memory() : DONE;
+    if (got != 0 && !progress_interrupted())
+        status = wrong_usage("%s: no list of names that can be read", name);
+    else if (got != 0)
+        status = STOPPED;
+    if (status == DONE && text.length)
+        status = add_lines(l, text.data, text.length, name);
+    text_free(&text);
     return status;
 }
 
 static int add_list_file(struct listing *l, const char *name)
 {
-    FILE *file = fopen(name, "r");
-    if (!file)
-        return wrong_usage("%s: %s", name, strerror(errno));
-    const int status = add_list(l, file, name);
-    fclose(file);
+    size_t bytes = 0;
+    int error = 0;
+    char *text = file_get(NULL, name, MOST_LIST, &bytes, &error);
+    if (!text)
+        return wrong_usage("@%s: %s", name, strerror(error));
+    const int status = add_lines(l, text, bytes, name);
+    free(text);
     return status;
 }
 
 static int add_word(struct listing *l, const char *word)
 {
     if (strcmp(word, "-") == 0 || strcmp(word, "@-") == 0)
-        return add_list(l, stdin, "standard input");
+        return add_stdin(l);
     if (access(word, F_OK) == 0)
         return add_name(l, word);
     if (word[0] == '@' && word[1])

@@ -10,6 +10,9 @@
 #include "keys.h"
 #include "tools/cli/words.h"
 
+/* Exit status: not all is done, and the same command goes on with it. */
+enum { STOPPED = 75 };
+
 enum { NO_ARCHIVE = -1 };
 
 struct input {

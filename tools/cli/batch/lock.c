@@ -25,8 +25,8 @@ bool locks_open(struct locks *locks, const char *folder)
 static struct flock part_of(int shard, short type)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
-    lock.l_start = (off_t)shard + 1;
-    lock.l_len = 1;
+    lock.l_start = shard == LOCK_ALL ? 1 : (off_t)shard + 1;
+    lock.l_len = shard == LOCK_ALL ? 0 : 1; /* 0: to the end of all files */
     return lock;
 }
 
@@ -45,16 +45,18 @@ static bool lacks_locks(struct locks *locks, int error)
     return true;
 }
 
-bool lock_take(struct locks *locks, int shard, long *holder)
+bool lock_take(struct locks *locks, int shard)
 {
     struct flock lock = part_of(shard, F_WRLCK);
-    *holder = 0;
-    if (locks->none || fcntl(locks->fd, F_SETLK, &lock) == 0 || lacks_locks(locks, errno))
-        return true;
-    lock = part_of(shard, F_WRLCK);
-    if (fcntl(locks->fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
-        *holder = (long)lock.l_pid;
-    return false;
+    return locks->none || fcntl(locks->fd, F_SETLK, &lock) == 0 || lacks_locks(locks, errno);
+}
+
+long lock_holder(const struct locks *locks, int shard)
+{
+    struct flock lock = part_of(shard, F_WRLCK);
+    if (locks->none || fcntl(locks->fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+        return 0;
+    return (long)lock.l_pid;
 }
 
 void lock_await(struct locks *locks, int shard)

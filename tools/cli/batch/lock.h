@@ -15,13 +15,16 @@ struct locks {
     bool none; /* the file system has no locks, which was said */
 };
 
-enum { LOCK_PLAN = -1 }; /* in place of a shard: the plan, and what is made of all shards */
+/* In place of a shard: the plan, and what is made of all shards; all shards there may be. */
+enum { LOCK_PLAN = -1, LOCK_ALL = -2 };
 
 /* Complains if it fails. */
 bool locks_open(struct locks *locks, const char *folder);
-/* false: another process has it; its number, if that is known, else 0. */
-bool lock_take(struct locks *locks, int shard, long *holder);
-/* The same, and waits. */
+/* false: another process has it. */
+bool lock_take(struct locks *locks, int shard);
+/* Its number; 0: that is not known. */
+long lock_holder(const struct locks *locks, int shard);
+/* The same as lock_take, and waits. */
 void lock_await(struct locks *locks, int shard);
 void lock_give(struct locks *locks, int shard);
 void locks_close(struct locks *locks);

@@ -46,8 +46,9 @@ bool marking_write(struct marking *m, const char *folder, int shard, const struc
 {
     char name[64];
     struct text t = {0};
-    text_format(&t, "{\"shard\":%d,\"inputs\":%d,\"failed\":%d,\"outputs\":[\n", shard, m->inputs,
-                m->failed);
+    text_format(&t,
+                "{\"shard\":%d,\"inputs\":%d,\"names\":%" PRIu32 ",\"failed\":%d,\"outputs\":[\n",
+                shard, m->inputs, m->names, m->failed);
     for (int i = 0; i < parts->count; i++) {
         const struct part_info p = part_info(parts, i);
         text_put(&t, i ? ",\n{\"name\":" : "{\"name\":");
@@ -77,7 +78,7 @@ void marking_free(struct marking *m)
 
 /* ------------------------------------------------------------------ reading ---------------- */
 
-static struct json *read_marker(const char *folder, int shard)
+struct json *marker_read(const char *folder, int shard)
 {
     char name[64];
     size_t bytes = 0;
@@ -86,7 +87,10 @@ static struct json *read_marker(const char *folder, int shard)
     char *text = file_get(folder, name, MOST_MARKER, &bytes, &error);
     struct json *marker = text ? json_read(text, bytes) : NULL;
     free(text);
-    return marker;
+    if (json_int(json_get(marker, "shard"), -1) == shard)
+        return marker;
+    json_free(marker);
+    return NULL;
 }
 
 /* Names of our own making; others are not to lead anywhere. */
@@ -132,22 +136,23 @@ static bool is_there(const char *folder, const struct json *output, bool verify)
     return there;
 }
 
-struct json *marker_read(const char *folder, int shard, bool verify)
+bool marker_fits(const struct json *marker, const char *folder, bool verify)
 {
-    struct json *marker = read_marker(folder, shard);
-    bool fits = json_int(json_get(marker, "shard"), -1) == shard;
+    bool fits = marker != NULL;
     const struct json *o = json_first(json_get(marker, "outputs"));
     for (; o && fits; o = json_next(o))
         fits = is_there(folder, o, verify);
-    if (fits)
-        return marker;
-    json_free(marker);
-    return NULL;
+    return fits;
 }
 
 int marker_inputs(const struct json *marker)
 {
     return (int)json_int(json_get(marker, "inputs"), 0);
+}
+
+uint32_t marker_names(const struct json *marker)
+{
+    return (uint32_t)json_int(json_get(marker, "names"), 0);
 }
 
 int marker_failed(const struct json *marker)
@@ -191,7 +196,7 @@ static int gather(struct text *text, const char *folder, int shards)
 {
     int found = 0;
     for (int i = 0; shards < 0 || i < shards; i++) {
-        struct json *marker = read_marker(folder, i);
+        struct json *marker = marker_read(folder, i);
         if (!marker && shards < 0)
             break;
         found += marker != NULL;
@@ -227,7 +232,7 @@ static void remove_in(const char *folder, const char *name)
 static void discard_shard(const char *folder, int shard)
 {
     char name[64];
-    struct json *marker = read_marker(folder, shard);
+    struct json *marker = marker_read(folder, shard);
     const struct json *o = json_first(json_get(marker, "outputs"));
     for (; o; o = json_next(o))
         if (output_of(o))
@@ -237,6 +242,24 @@ static void discard_shard(const char *folder, int shard)
     remove_in(folder, name);
     snprintf(name, sizeof name, "state/%05d.jsonl", shard);
     remove_in(folder, name);
+}
+
+/* What a run that was killed has left under way. Links are not followed. */
+static void remove_parts(const char *folder, int depth)
+{
+    DIR *dir = depth < 64 ? opendir(folder) : NULL;
+    for (const struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
+        const size_t n = strlen(e->d_name);
+        char *path = e->d_name[0] == '.' ? NULL : path_in(folder, e->d_name);
+        struct stat info;
+        if (path && lstat(path, &info) == 0 && S_ISDIR(info.st_mode))
+            remove_parts(path, depth + 1);
+        else if (path && n > 5 && strcmp(e->d_name + n - 5, ".part") == 0)
+            unlink(path);
+        free(path);
+    }
+    if (dir)
+        closedir(dir);
 }
 
 bool discard_all(const char *folder)
@@ -253,7 +276,9 @@ bool discard_all(const char *folder)
     if (dir)
         closedir(dir);
     free(state);
+    remove_parts(folder, 0);
     remove_in(folder, "failed.jsonl");
+    remove_in(folder, "gallery/index.html");
     remove_in(folder, "plan.json");
     return folder_sync(folder);
 }

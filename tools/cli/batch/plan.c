@@ -130,7 +130,7 @@ static int write_plan(const char *folder, const struct text *head, const struct 
         complain(NULL, "no memory");
     parts_end(&parts);
     put = put && name_plan(folder, mine);
-    return put ? DONE : SOME_FAILED;
+    return put ? DONE : STOPPED;
 }
 
 /* ------------------------------------------------------------------ reading ---------------- */

@@ -9,7 +9,9 @@
 
 #include "pack.h"
 #include "tools/cli/folder.h"
+#include "tools/cli/progress.h"
 #include "tools/cli/say.h"
+#include "zip.h"
 
 struct reading {
     struct plan *plan;
@@ -24,7 +26,9 @@ struct reading {
     /* Of a stream: what the shard has got until now; it is full; there is no more. */
     int inputs;
     int64_t bytes;
+    uint32_t crc; /* of their names */
     bool full, over;
+    bool broken;   /* the program is to stop, so what came last says nothing */
     char *failure; /* an input that stands for what could not be read; NULL: none */
 };
 
@@ -59,12 +63,13 @@ void reading_shard(struct reading *r)
     r->turn = 0;
     r->inputs = 0;
     r->bytes = 0;
+    r->crc = 0;
     r->full = false;
 }
 
 bool reading_full(const struct reading *r)
 {
-    return r->full || reading_over(r);
+    return !r->broken && (r->full || reading_over(r));
 }
 
 bool reading_over(const struct reading *r)
@@ -154,8 +159,13 @@ static bool peek(struct reading *r)
     r->over = !r->has_member;
     if (r->pack && step == PACK_FAILED)
         why = strdup(pack_why(r->pack));
-    r->failure = why;
-    return r->has_member;
+    r->broken |= progress_interrupted();
+    if (!r->broken) {
+        r->failure = why;
+        return r->has_member;
+    }
+    free(why);
+    return false;
 }
 
 /* Whether the shard takes one more; the same cut as that of a list. */
@@ -174,6 +184,7 @@ static bool fits(struct reading *r, int64_t size)
 static bool set_own(struct reading *r, struct taken *t, const char *path, char *error)
 {
     *t = (struct taken){.own = {.archive = NO_ARCHIVE, .size = -1, .error = error}};
+    r->crc = zip_crc(r->crc, path, strlen(path) + 1);
     t->own.key = keys_add(&r->plan->listing.keys, path);
     t->own.name = strdup(path);
     t->input = &t->own;
@@ -200,8 +211,10 @@ static bool take_next(struct reading *r, struct taken *t)
     t->own.size = r->member.size;
     t->own.mtime = r->member.mtime;
     r->has_member = false;
-    if (!pack_take(r->pack, &t->data, &t->bytes))
-        t->error = strdup(pack_why(r->pack));
+    if (pack_take(r->pack, &t->data, &t->bytes))
+        return true;
+    t->error = strdup(pack_why(r->pack));
+    r->broken |= progress_interrupted();
     return true;
 }
 
@@ -227,6 +240,11 @@ int reading_take(struct reading *r, int piece, int first, int n, struct taken *o
     pthread_cond_broadcast(&r->moved);
     pthread_mutex_unlock(&r->lock);
     return count;
+}
+
+uint32_t reading_crc(const struct reading *r)
+{
+    return r->crc;
 }
 
 int reading_skip(struct reading *r)

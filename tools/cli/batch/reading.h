@@ -29,9 +29,12 @@ struct taken {
 int reading_take(struct reading *reading, int piece, int first, int n, struct taken *out);
 void taken_clear(struct taken *taken);
 
-/* Of a stream: whether the shard has all its inputs; whether all of it has been read. */
+/* Of a stream: whether the shard has all its inputs (false where a signal stopped
+ * the reading); whether all of it has been read. */
 bool reading_full(const struct reading *reading);
 bool reading_over(const struct reading *reading);
+/* Of a stream: a checksum of the names of the shard's inputs. */
+uint32_t reading_crc(const struct reading *reading);
 /* Of a stream: passes over a shard; how many inputs it had. */
 int reading_skip(struct reading *reading);
 

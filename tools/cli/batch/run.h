@@ -14,8 +14,6 @@
 #include "plan.h"
 #include "tools/cli/explain.h"
 
-enum { STOPPED = 75 }; /* exit status: not all is done, the same command goes on with it */
-
 struct run_settings {
     struct explain_settings explain; /* which begins with a struct common */
     struct list deeds, shards;
@@ -61,19 +59,20 @@ void map_name(char *out, size_t size, const struct run *run, int j);
 /* The picture's row in predictions.jsonl, without an end of line. */
 void put_row(struct text *text, const struct run *run, const struct outcome *outcome);
 
-/* The model and its contexts, for so many inputs (0: not known). Complains: an exit status; run_end()
- * whatever comes of it. */
+/* The model and its contexts, for so many inputs (0: not known). Complains: an exit status;
+ * run_end() whatever comes of it. */
 int run_start(struct run *run, int inputs);
 void run_end(struct run *run);
 /* What has to be the same for all workers, for plan_agree(). */
 bool put_head(struct text *text, const struct run *run);
 
-/* Does a shard, unless it is done. Complains of what stops it. */
+/* Does a shard, unless it is done. Complains of what stops it, but not of SHARD_TAKEN. */
 enum shard_end {
     SHARD_DONE,
     SHARD_TAKEN,   /* another worker does it */
     SHARD_STOPPED, /* by a signal, or as something could not be written */
-    SHARD_NONE     /* of a stream: there is no more */
+    SHARD_NONE,    /* of a stream: there is no more */
+    SHARD_OTHER    /* of a stream: it is not the one that was read before */
 };
 struct reading;
 enum shard_end shard_do(struct run *run, struct reading *reading, int shard, int *failed);

@@ -39,7 +39,7 @@ struct work {
     struct parts parts;
     struct journal *journal;
     struct marking marking;
-    const struct json *before; /* the marker, of --retry-failed; else NULL */
+    const struct json *before; /* the marker of a run before; NULL: there is none */
     int pieces, finished;
     bool stopped;
 };
@@ -135,7 +135,8 @@ static bool check_file(struct work *w, struct slot *s, int i)
     const struct input *in = s->taken[i].input;
     struct stat info;
     const int64_t accepted = w->before ? marker_accepted(w->before, in->key) : -1;
-    const bool again = w->before && marker_has_failed(w->before, in->key);
+    const bool again =
+        w->run->settings->retry_failed && w->before && marker_has_failed(w->before, in->key);
     if (stat(in->name, &info) != 0 || !S_ISREG(info.st_mode)) {
         const bool there = stat(in->name, &info) == 0;
         fail(s, i, there ? "is no regular file" : "No such file or directory");
@@ -477,6 +478,7 @@ static enum shard_end do_shard(struct work *w, int *failed)
     enum shard_end end = SHARD_STOPPED;
     w->journal = journal_open(w->run->folder, w->shard);
     if (w->journal && open_sinks(w) && create_slots(w) && run_all(w)) {
+        w->marking.names = w->count < 0 ? reading_crc(w->reading) : 0;
         if (w->marking.inputs == 0)
             end = SHARD_NONE;
         else if (commit(w))
@@ -491,37 +493,47 @@ static enum shard_end do_shard(struct work *w, int *failed)
 /* Done before, and nothing is to be done again. */
 static bool is_done(const struct run *run, const struct json *marker)
 {
-    return marker && !(run->settings->retry_failed && marker_failed(marker) > 0);
+    return marker_fits(marker, run->folder, run->settings->verify) &&
+           !(run->settings->retry_failed && marker_failed(marker) > 0);
+}
+
+/* The shard is this worker's. */
+static enum shard_end do_locked(struct work *w, int *failed)
+{
+    struct run *run = w->run;
+    struct json *marker = marker_read(run->folder, w->shard);
+    enum shard_end end = SHARD_DONE;
+    if (is_done(run, marker)) {
+        *failed = marker_failed(marker);
+        lines_skip(&run->lines, marker_inputs(marker), *failed);
+        if (w->count < 0 && (reading_skip(w->reading) != marker_inputs(marker) ||
+                             reading_crc(w->reading) != marker_names(marker)))
+            end = progress_interrupted() ? SHARD_STOPPED : SHARD_OTHER;
+    } else {
+        w->before = marker;
+        sinks_of(run, w->sinks);
+        end = do_shard(w, failed);
+        free_work(w);
+    }
+    json_free(marker);
+    return end;
 }
 
 enum shard_end shard_do(struct run *run, struct reading *reading, int shard, int *failed)
 {
-    long holder;
     const struct plan *plan = &run->plan;
-    enum shard_end end = SHARD_DONE;
     struct work w = {.run = run, .reading = reading, .shard = shard, .count = -1};
     w.parts.folder = run->folder;
     if (!plan->listing.stream) {
         w.first = plan->first[shard];
         w.count = plan->first[shard + 1] - w.first;
     }
-    if (!lock_take(&run->locks, shard, &holder)) {
-        complain(run->folder, "shard %d is worked on by process %ld", shard, holder);
-        return SHARD_TAKEN;
+    if (lock_take(&run->locks, shard)) {
+        const enum shard_end end = do_locked(&w, failed);
+        lock_give(&run->locks, shard);
+        return end;
     }
-    struct json *marker = marker_read(run->folder, shard, run->settings->verify);
-    if (is_done(run, marker)) {
-        *failed = marker_failed(marker);
-        lines_skip(&run->lines, marker_inputs(marker), *failed);
-        if (w.count < 0)
-            reading_skip(reading);
-    } else {
-        w.before = marker;
-        sinks_of(run, w.sinks);
-        end = do_shard(&w, failed);
-        free_work(&w);
-    }
-    json_free(marker);
-    lock_give(&run->locks, shard);
-    return end;
+    if (w.count < 0)
+        reading_skip(reading);
+    return SHARD_TAKEN;
 }

@@ -65,6 +65,9 @@ void sinks_of(const struct run *run, const struct sink **out);
 /* A map as a file of that format, of the picture; its mask if --mask asks for it. */
 bool put_map(struct text *text, const struct run *run, const struct outcome *outcome, int j,
              const char *format);
+/* The gallery's page, which all shards share, unless it is there as it should be; under the lock of
+ * the plan. Complains. */
+bool gallery_put_page(const struct run *run);
 /* "00012.SUFFIX" */
 void shard_name(char *out, size_t size, int shard, const char *suffix);
 

@@ -39,8 +39,7 @@ static const char *model_name(const struct run *run)
     return name && *name && *name != '.' ? name : NULL;
 }
 
-/* Writes the page unless it is there as it should be. */
-static bool put_page(const struct run *run)
+bool gallery_put_page(const struct run *run)
 {
     const bool stream = run->plan.listing.stream;
     const char **names = map_names(run);
@@ -103,7 +102,7 @@ static bool begin(struct sinking *s)
     shard_name(name, sizeof name, s->shard, "js");
     snprintf(path, sizeof path, "gallery/%s", name);
     g->rest = g->list ? part_open(s->parts, path) : NULL;
-    if (!g->rest || !put_page(s->run))
+    if (!g->rest)
         return false;
     gallery_sheet_begin(&g->sheet, s->shard);
     return flush(g);
