@@ -381,5 +381,9 @@ wrong "--do embed" batch -m "$model" --out x --do embed in
 wrong "needs {path}" batch -m "$model" --out x --method rollout --name '{image}.png' in
 wrong "names lie below" batch -m "$model" --out x --method rollout --name '../{path}.png' in
 wrong "needs {method}" batch -m "$model" --out x "${maps[@]}" --name '{path}.png' in
+wrong "lies in the input" batch -m "$model" --out in/out in
+rm -r in/out
+wrong "lies in --out" batch -m "$model" --out in in/1.png
+rm -r in/state
 wrong "shared needs all pictures" batch -m "$model" --out x --method rollout --scale shared in
 finish
