@@ -25,8 +25,10 @@ static bool pack(const struct sinking *s, const struct outcome *outcome, struct 
 
 static bool add(struct sinking *s, const struct outcome *outcome, const struct parcel *parcel)
 {
+    if (outcome->error)
+        return true;
     const struct text *row = &parcel->items[0].data;
-    return outcome->error || part_write(s->state, row->data, row->length);
+    return part_write(s->state, row->data, row->length);
 }
 
 /* The next line, which is this picture's. */
