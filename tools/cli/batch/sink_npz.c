@@ -90,7 +90,7 @@ static bool add(struct sinking *s, const struct outcome *outcome, const struct p
            lacks(s, "embeddings", errno ? errno : EIO);
 }
 
-/* ------------------------------------------------------------------ an npz of before ------------ */
+/* ------------------------------------------------------------------ an npz of before -------- */
 
 enum { NPY_HEADER = 128, NAME_ROOM = 8192 };
 
@@ -153,7 +153,7 @@ bool recall_arrays(struct sinking *s, const char *key)
     return !state->waiting || recall_embedding(s, state);
 }
 
-/* ------------------------------------------------------------------ the end ----------------------- */
+/* ------------------------------------------------------------------ the end ----------------- */
 
 /* What waits, a piece at a time: into the crc, or (out) behind its header. */
 static bool copy_waiting(struct state *state, uint32_t *crc, struct part *out)
