@@ -288,7 +288,7 @@ SERVE_ASKED := $(addprefix tools/cli/cmd_,classify.c embed.c explain.c) $(filter
 $(B)/test_serve_work: $(SERVE_ASKED:%.c=$(B)/%.o)
 $(B)/test_serve_work: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 # What reads the words of clients.
-SERVE_READ := $(addprefix $(B)/tools/cli/serve/,base64.o fields.o json.o media.o multipart.o problem.o sniff.o) $(B)/tools/cli/text.o
+SERVE_READ := $(addprefix $(B)/tools/cli/serve/,base64.o fields.o media.o multipart.o problem.o sniff.o) $(addprefix $(B)/tools/cli/,json.o text.o)
 $(B)/test_serve_parts: $(SERVE_READ) $(addprefix $(B)/tools/cli/,serve/gate.o digest.o say.o)
 $(B)/replay_multipart $(B)/fuzz_multipart: $(SERVE_READ)
 

@@ -10,7 +10,7 @@
 #include "tools/cli/serve/base64.h"
 #include "tools/cli/serve/fields.h"
 #include "tools/cli/serve/gate.h"
-#include "tools/cli/serve/json.h"
+#include "tools/cli/json.h"
 #include "tools/cli/serve/media.h"
 #include "tools/cli/serve/multipart.h"
 #include "tools/cli/serve/sniff.h"

@@ -116,14 +116,38 @@ static bool name_plan(const char *folder, const char *mine)
     return named && folder_sync(folder);
 }
 
-static int write_plan(const char *folder, const struct text *head, const struct listing *l)
+/* Where the plan is written before it has its name: one place, which whoever has the lock may use;
+ * without locks a place of this process. */
+static void place_plan(char *out, size_t size, const struct locks *locks)
 {
-    char mine[128], host[64] = "";
-    struct parts parts = {.folder = folder};
+    char host[64] = "";
     gethostname(host, sizeof host - 1);
     for (char *p = host; *p; p++)
         *p = *p == '/' || *p == '.' ? '_' : *p;
-    snprintf(mine, sizeof mine, "state/plan-%s-%ld", host, (long)getpid());
+    if (locks->none)
+        snprintf(out, size, "state/plan-%s-%ld", host, (long)getpid());
+    else
+        snprintf(out, size, "state/plan");
+}
+
+/* What is left of a worker that was killed while it wrote. The lock is held. */
+static void clear_place(const char *folder, const struct locks *locks)
+{
+    static const char *const names[] = {"state/plan", "state/plan.part"};
+    for (int i = 0; i < 2 && !locks->none; i++) {
+        char *path = path_in(folder, names[i]);
+        if (path)
+            unlink(path);
+        free(path);
+    }
+}
+
+static int write_plan(const char *folder, const struct text *head, const struct listing *l,
+                      const struct locks *locks)
+{
+    char mine[128];
+    struct parts parts = {.folder = folder};
+    place_plan(mine, sizeof mine, locks);
     struct part *part = part_open(&parts, mine);
     bool put = write_head(part, head, l) && write_inputs(part, l) && parts_commit(&parts);
     if (!put && !parts.stopped)
@@ -396,7 +420,9 @@ int plan_agree(struct plan *plan, const char *folder, const struct text *head,
     *plan = (struct plan){0};
     lock_await(locks, LOCK_PLAN);
     if (!plan_is_there(folder))
-        status = write_plan(folder, head, listing);
+        status = write_plan(folder, head, listing, locks);
+    else
+        clear_place(folder, locks);
     lock_give(locks, LOCK_PLAN);
     if (status == DONE)
         status = read_and_compare(plan, folder, head, listing);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
+#include "tools/cli/json.h"
 
 static int hex_digit(char c)
 {
