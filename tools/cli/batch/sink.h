@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "commit.h"
-#include "json.h"
+#include "tools/cli/json.h"
 #include "run.h"
 
 /* What a sink has made of one picture, to be written in the pictures' order. */
