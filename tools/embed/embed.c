@@ -3,11 +3,11 @@
  *
  *      embed OUT.c page.html STYLE.css... SCRIPT.js...
  *
- * The report page. Comments of the style sheets and the scripts that have their lines to themselves
- * stay behind. The style sheets become one, and so do the scripts. page.html is cut in two at its line
- * "<!-- stills -->". The parts are compressed by zlib; the policy of the page holds the SHA-256 of
- * the script and of the style sheet, in base64, so that a browser runs just these bytes
- * (lib/report/page.h).
+ * The report page. Comments of the style sheets and the scripts that have their lines to
+ * themselves stay behind. The style sheets become one, and so do the scripts. page.html is cut in
+ * two at its line "<!-- stills -->". The parts are compressed by zlib; the policy of the page holds
+ * the SHA-256 of the script and of the style sheet, in base64, so that a browser runs just these
+ * bytes (lib/report/page.h).
  *
  *      embed --gallery OUT.c page.html STYLE.css... SCRIPT.js...
  *
