@@ -1,5 +1,5 @@
 /* serve/jobfiles.c: see jobfiles.h. */
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE
 #include "jobfiles.h"
 
 #include <dirent.h>
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -190,12 +191,28 @@ static bool add_file(struct jobfile **out, int *count, int folder, const char *n
     return true;
 }
 
+int jobfiles_lock(const char *folder)
+{
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
+        fail(folder);
+        return -1;
+    }
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    if (fd >= 0 && errno == EWOULDBLOCK)
+        complain(folder, "another server keeps its jobs there");
+    else
+        fail(folder);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 bool jobfiles_list(struct jobfile **out, int *count, const char *folder)
 {
     *out = NULL;
     *count = 0;
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-        return fail(folder);
     DIR *dir = opendir(folder);
     if (!dir)
         return fail(folder);

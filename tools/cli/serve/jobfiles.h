@@ -35,7 +35,10 @@ struct jobfile {
     size_t bytes;
 };
 
-/* Those of a folder, the oldest first; makes the folder, and removes what is half written. */
+/* Makes the folder, and keeps it for this program until the file is closed; -1: another one has it,
+ * or complained. */
+int jobfiles_lock(const char *folder);
+/* Those of a folder that is kept, the oldest first; removes what is half written. */
 bool jobfiles_list(struct jobfile **out, int *count, const char *folder);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "jobfiles.h"
 #include "pieces.h"
@@ -38,6 +39,7 @@ struct job {
 struct jobs {
     struct work *work;
     const char *folder;   /* NULL: none */
+    int folder_file;      /* its lock; -1: none */
     pthread_mutex_t lock; /* may be held where the work's lock is taken, not the other way round */
     struct job *first, **last; /* in the order in which they came */
     int count;
@@ -576,6 +578,9 @@ static bool restore(struct jobs *jobs)
 {
     struct jobfile *files;
     int count;
+    jobs->folder_file = jobfiles_lock(jobs->folder);
+    if (jobs->folder_file < 0)
+        return false;
     bool restored = jobfiles_list(&files, &count, jobs->folder);
     for (int i = 0; i < count && restored; i++)
         if (files[i].result)
@@ -602,6 +607,7 @@ bool jobs_start(struct work *work)
     }
     jobs->work = work;
     jobs->folder = work->opts.job_folder;
+    jobs->folder_file = -1;
     jobs->last = &jobs->first;
     work->jobs = jobs;
     if (jobs->folder && !restore(jobs))
@@ -622,6 +628,8 @@ void jobs_stop(struct jobs *jobs)
         ticket_leave(job->ticket);
         free_job(job);
     }
+    if (jobs->folder_file >= 0)
+        close(jobs->folder_file);
     pthread_mutex_destroy(&jobs->lock);
     free(jobs);
 }
