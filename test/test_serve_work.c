@@ -1,7 +1,7 @@
 /* test_serve_work.c: from an ask and a picture to an answer (tools/cli/serve/work.h), without HTTP:
  * the answers are the library's own; equal requests share their work; what nobody waits for ends;
- * the queue, the deadline, the pixels and the cost have their bounds; the cache is bounded and gives
- * equal bytes; jobs outlive the program. VX_TEST_THREADS */
+ * the queue, the deadline, the pixels and the cost have their bounds; the cache is bounded and
+ * gives equal bytes; jobs outlive the program. VX_TEST_THREADS */
 #define _DEFAULT_SOURCE
 #include <pthread.h>
 #include <signal.h>

@@ -59,6 +59,14 @@ static void leave_lane(struct piece *piece)
         m->queued[piece->lane] = 0; /* no rests of sums */
 }
 
+static bool waits(const struct work *work)
+{
+    int pieces = 0;
+    for (int i = 0; i < work->opts.model_count; i++)
+        pieces += work->models[i].waiting[LANE_FAST] + work->models[i].waiting[LANE_SLOW];
+    return pieces > 0;
+}
+
 /* Out of all lists. */
 static void leave_all(struct work *work, struct piece *piece)
 {
@@ -73,7 +81,8 @@ static void leave_all(struct work *work, struct piece *piece)
     *(piece->older ? &piece->older->newer : &work->oldest) = piece->newer;
     work->pieces--;
     show(work);
-    pthread_cond_broadcast(&work->more); /* another worker may take one now than before */
+    if (waits(work)) /* another worker may take one now than before */
+        pthread_cond_broadcast(&work->more);
     pthread_cond_broadcast(&work->moved);
 }
 
