@@ -526,6 +526,28 @@ static void expect_reply(struct ticket *ticket, int status, const char *code)
     ticket_leave(ticket);
 }
 
+static void create_job(char id[JOB_ID], const char *words, struct bytes b)
+{
+    struct problem why = {0};
+    ck_assert_msg(job_create(id, work, ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, words), b.data,
+                             b.count, &why),
+                  "%s", why.text);
+    ck_assert_uint_eq(strlen(id), JOB_ID - 1);
+}
+
+static bool is_state(const char *id, const char *state)
+{
+    char *body, expected[32];
+    size_t bytes;
+    struct problem why = {0};
+    ck_assert_msg(job_state(work, id, &body, &bytes, &why), "%s: %s", id, why.text);
+    snprintf(expected, sizeof expected, "\"state\":\"%s\"", state);
+    const bool same = strstr(body, expected) != NULL;
+    ck_assert_ptr_nonnull(strstr(body, id));
+    free(body);
+    return same;
+}
+
 START_TEST(nobody_waits_longer_than_said)
 {
     struct client one = CLIENT_INIT, two = CLIENT_INIT;
@@ -543,6 +565,26 @@ START_TEST(nobody_waits_longer_than_said)
     expect_reply(second, 503, "queue_timeout");
     ck_assert_int_eq(one.times, 0);
     ticket_leave(first);
+    end();
+}
+END_TEST
+
+/* Not even for the answer of a job that is under way, which itself may take its time. */
+START_TEST(nobody_waits_longer_for_a_job)
+{
+    struct client client = CLIENT_INIT;
+    char id[JOB_ID];
+    struct problem why = {0};
+    struct work_opts opts = usual();
+    opts.queue_s = opts.compute_s = 0.15;
+    begin(&opts);
+    create_job(id, ENDLESS, picture(13));
+    struct ticket *ticket = submit(&client, ENDLESS, picture(13));
+    wait_for(&client);
+    expect_reply(ticket, 504, "deadline");
+    ck_assert(!is_state(id, "done") && !is_state(id, "failed"));
+    ck_assert(job_cancel(work, id, &why));
+    ck_assert(work_drain(work, 5));
     end();
 }
 END_TEST
@@ -815,28 +857,6 @@ END_TEST
 
 /* ------------------------------------------------------------------ jobs ------------------- */
 
-static void create_job(char id[JOB_ID], const char *words, struct bytes b)
-{
-    struct problem why = {0};
-    ck_assert_msg(job_create(id, work, ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, words), b.data,
-                             b.count, &why),
-                  "%s", why.text);
-    ck_assert_uint_eq(strlen(id), JOB_ID - 1);
-}
-
-static bool is_state(const char *id, const char *state)
-{
-    char *body, expected[32];
-    size_t bytes;
-    struct problem why = {0};
-    ck_assert_msg(job_state(work, id, &body, &bytes, &why), "%s: %s", id, why.text);
-    snprintf(expected, sizeof expected, "\"state\":\"%s\"", state);
-    const bool same = strstr(body, expected) != NULL;
-    ck_assert_ptr_nonnull(strstr(body, id));
-    free(body);
-    return same;
-}
-
 static void wait_for_job(const char *id)
 {
     for (int i = 0; i < 3000 && !is_state(id, "done"); i++)
@@ -1037,6 +1057,7 @@ static Suite *suite(void)
     tcase_add_test(t, slow_ones_follow_each_other);
     tcase_add_test(t, the_queue_is_bounded);
     tcase_add_test(t, nobody_waits_longer_than_said);
+    tcase_add_test(t, nobody_waits_longer_for_a_job);
     tcase_add_test(t, work_has_a_deadline);
     tcase_add_test(t, costs_have_bounds);
     tcase_add_test(t, pictures_are_looked_at_first);

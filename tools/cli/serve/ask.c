@@ -335,6 +335,7 @@ static bool price(struct ask *ask, struct problem *why)
     const struct explain_settings *o = ask->explain;
     ask->cost = (double)forwards * (o->flip ? 2 : 1) + (ask->plan.ranks > 0);
     ask->cost += ask->top > 0 || ask->form == FORM_HTML;
+    ask->cost = ask->cost > 1 ? ask->cost : 1;
     return true;
 }
 

@@ -49,7 +49,8 @@ static int tick(int64_t done, int64_t total, void *payload)
         piece->late = true;
     if (piece->cancelled || piece->late)
         return 1;
-    if (worker->model->contexts == 1 && piece->lane == LANE_SLOW)
+    const struct lodged *m = worker->model;
+    if (m->workers[m->worker_count - 1].guest && piece->lane == LANE_SLOW)
         make_room(worker);
     return piece->cancelled;
 }
@@ -247,7 +248,7 @@ static int choose_contexts(const struct work_opts *opts, const struct session *s
                                                              : MOST_CONTEXTS;
     const size_t budget = common->budget ? common->budget : (size_t)1 << 30;
     const size_t each = session->size.activation_bytes + budget;
-    const size_t fit = machine_memory() / 2 / (each ? each : 1);
+    const size_t fit = machine_memory() / 2 / each / (size_t)opts->model_count;
     if (opts->contexts)
         return opts->contexts;
     return fit < 1 ? 1 : fit < (size_t)most ? (int)fit : most;
