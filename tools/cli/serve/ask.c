@@ -329,7 +329,7 @@ static bool check_counts(const struct ask *ask, struct problem *why)
 
 static bool price(struct ask *ask, struct problem *why)
 {
-    int64_t forwards;
+    int64_t forwards = 0;
     if (!count_forwards(&forwards, &ask->plan, why))
         return false;
     const struct explain_settings *o = ask->explain;
