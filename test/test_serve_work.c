@@ -697,6 +697,28 @@ START_TEST(keys_tell_answers_apart)
 }
 END_TEST
 
+/* Samples of 16 bits are read by the window of the request, whatever is asked of the picture. */
+START_TEST(a_window_is_looked_through)
+{
+    static const char *const words[] = {"top=3", "top=3&window=20000,30000"};
+    struct ticket *tickets[2];
+    const struct work_opts opts = usual();
+    begin(&opts);
+    for (int i = 0; i < 2; i++) {
+        struct bytes b;
+        b.data = read_file(golden_path("image/2_16.png"), &b.count);
+        tickets[i] = answer(&served[0], _i ? VERB_EXPLAIN : VERB_CLASSIFY, FORM_JSON, words[i], b);
+        ck_assert_int_eq(ticket_reply(tickets[i])->status, 200);
+    }
+    const char *one = strstr(ticket_reply(tickets[0])->body, "\"predictions\"");
+    const char *two = strstr(ticket_reply(tickets[1])->body, "\"predictions\"");
+    ck_assert_str_ne(one, two);
+    ticket_leave(tickets[0]);
+    ticket_leave(tickets[1]);
+    end();
+}
+END_TEST
+
 /* ------------------------------------------------------------------ many at once ----------- */
 
 struct crowd {
@@ -1063,6 +1085,7 @@ static Suite *suite(void)
     tcase_add_test(t, pictures_are_looked_at_first);
     tcase_add_test(t, the_cache_is_bounded_and_gives_equal_bytes);
     tcase_add_test(t, keys_tell_answers_apart);
+    tcase_add_loop_test(t, a_window_is_looked_through, 0, 2);
     tcase_add_loop_test(t, many_at_once, 0, 3);
     tcase_add_test(t, stops_in_the_midst);
     if (!SANITIZED_THREADS) /* it is one thread's */

@@ -83,7 +83,8 @@ static void free_pixels(struct work *work, int64_t pixels)
 static bool decode(vitx_image **image, const struct piece *piece, const struct work_opts *opts,
                    struct problem *why)
 {
-    const struct common *common = piece->ask->answers;
+    const struct ask *ask = piece->ask;
+    const struct common *common = ask->explain ? ask->explain : ask->answers;
     vitx_image_opts how = VITX_IMAGE_OPTS_INIT;
     how.max_pixels = opts->max_pixels;
     how.window_low = common->window.low;
