@@ -20,6 +20,7 @@ fi
 # start ARGUMENT...: a server, whose port is $port and whose process is $server
 start() {
     log=$folder/log.$((count = ${count:-0} + 1))
+    : > "$log"
     "$program" serve --listen 127.0.0.1:0 "$@" > "$log" 2>&1 &
     server=$!
     for _ in $(seq 600); do

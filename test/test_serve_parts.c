@@ -35,6 +35,17 @@ START_TEST(test_query)
 }
 END_TEST
 
+START_TEST(test_percent)
+{
+    char out[16];
+    ck_assert_int_eq(percent_decode(out, "a%2Fb+c", 7, false), 5);
+    ck_assert_str_eq(out, "a/b+c");
+    ck_assert_int_eq(percent_decode(out, "%2", 2, false), -1);
+    ck_assert_int_eq(percent_decode(out, "%2f", 2, false), -1);
+    ck_assert_int_eq(percent_decode(out, "a%00", 4, false), -1);
+}
+END_TEST
+
 START_TEST(test_bad_query)
 {
     static const char *const bad[] = {"a=%", "a=%1", "a=%g0", "%=1", "a=%00", "=1", "a%00b=1"};
@@ -303,6 +314,7 @@ int main(void)
     Suite *suite = suite_create("serve_parts");
     TCase *tests = tcase_create("parts");
     tcase_add_test(tests, test_query);
+    tcase_add_test(tests, test_percent);
     tcase_add_test(tests, test_bad_query);
     tcase_add_test(tests, test_too_many_fields);
     tcase_add_test(tests, test_base64);

@@ -526,6 +526,28 @@ static void expect_reply(struct ticket *ticket, int status, const char *code)
     ticket_leave(ticket);
 }
 
+static void create_job(char id[JOB_ID], const char *words, struct bytes b)
+{
+    struct problem why = {0};
+    ck_assert_msg(job_create(id, work, ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, words), b.data,
+                             b.count, &why),
+                  "%s", why.text);
+    ck_assert_uint_eq(strlen(id), JOB_ID - 1);
+}
+
+static bool is_state(const char *id, const char *state)
+{
+    char *body, expected[32];
+    size_t bytes;
+    struct problem why = {0};
+    ck_assert_msg(job_state(work, id, &body, &bytes, &why), "%s: %s", id, why.text);
+    snprintf(expected, sizeof expected, "\"state\":\"%s\"", state);
+    const bool same = strstr(body, expected) != NULL;
+    ck_assert_ptr_nonnull(strstr(body, id));
+    free(body);
+    return same;
+}
+
 START_TEST(nobody_waits_longer_than_said)
 {
     struct client one = CLIENT_INIT, two = CLIENT_INIT;
@@ -543,6 +565,26 @@ START_TEST(nobody_waits_longer_than_said)
     expect_reply(second, 503, "queue_timeout");
     ck_assert_int_eq(one.times, 0);
     ticket_leave(first);
+    end();
+}
+END_TEST
+
+/* Not even for the answer of a job that is under way, which itself may take its time. */
+START_TEST(nobody_waits_longer_for_a_job)
+{
+    struct client client = CLIENT_INIT;
+    char id[JOB_ID];
+    struct problem why = {0};
+    struct work_opts opts = usual();
+    opts.queue_s = opts.compute_s = 0.15;
+    begin(&opts);
+    create_job(id, ENDLESS, picture(13));
+    struct ticket *ticket = submit(&client, ENDLESS, picture(13));
+    wait_for(&client);
+    expect_reply(ticket, 504, "deadline");
+    ck_assert(!is_state(id, "done") && !is_state(id, "failed"));
+    ck_assert(job_cancel(work, id, &why));
+    ck_assert(work_drain(work, 5));
     end();
 }
 END_TEST
@@ -651,6 +693,28 @@ START_TEST(keys_tell_answers_apart)
             ck_assert_str_ne(etags[i], etags[k]);
         ticket_leave(ticket);
     }
+    end();
+}
+END_TEST
+
+/* Samples of 16 bits are read by the window of the request, whatever is asked of the picture. */
+START_TEST(a_window_is_looked_through)
+{
+    static const char *const words[] = {"top=3", "top=3&window=20000,30000"};
+    struct ticket *tickets[2];
+    const struct work_opts opts = usual();
+    begin(&opts);
+    for (int i = 0; i < 2; i++) {
+        struct bytes b;
+        b.data = read_file(golden_path("image/2_16.png"), &b.count);
+        tickets[i] = answer(&served[0], _i ? VERB_EXPLAIN : VERB_CLASSIFY, FORM_JSON, words[i], b);
+        ck_assert_int_eq(ticket_reply(tickets[i])->status, 200);
+    }
+    const char *one = strstr(ticket_reply(tickets[0])->body, "\"predictions\"");
+    const char *two = strstr(ticket_reply(tickets[1])->body, "\"predictions\"");
+    ck_assert_str_ne(one, two);
+    ticket_leave(tickets[0]);
+    ticket_leave(tickets[1]);
     end();
 }
 END_TEST
@@ -814,28 +878,6 @@ START_TEST(memory_runs_out_at_the_counter)
 END_TEST
 
 /* ------------------------------------------------------------------ jobs ------------------- */
-
-static void create_job(char id[JOB_ID], const char *words, struct bytes b)
-{
-    struct problem why = {0};
-    ck_assert_msg(job_create(id, work, ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, words), b.data,
-                             b.count, &why),
-                  "%s", why.text);
-    ck_assert_uint_eq(strlen(id), JOB_ID - 1);
-}
-
-static bool is_state(const char *id, const char *state)
-{
-    char *body, expected[32];
-    size_t bytes;
-    struct problem why = {0};
-    ck_assert_msg(job_state(work, id, &body, &bytes, &why), "%s: %s", id, why.text);
-    snprintf(expected, sizeof expected, "\"state\":\"%s\"", state);
-    const bool same = strstr(body, expected) != NULL;
-    ck_assert_ptr_nonnull(strstr(body, id));
-    free(body);
-    return same;
-}
 
 static void wait_for_job(const char *id)
 {
@@ -1037,11 +1079,13 @@ static Suite *suite(void)
     tcase_add_test(t, slow_ones_follow_each_other);
     tcase_add_test(t, the_queue_is_bounded);
     tcase_add_test(t, nobody_waits_longer_than_said);
+    tcase_add_test(t, nobody_waits_longer_for_a_job);
     tcase_add_test(t, work_has_a_deadline);
     tcase_add_test(t, costs_have_bounds);
     tcase_add_test(t, pictures_are_looked_at_first);
     tcase_add_test(t, the_cache_is_bounded_and_gives_equal_bytes);
     tcase_add_test(t, keys_tell_answers_apart);
+    tcase_add_loop_test(t, a_window_is_looked_through, 0, 2);
     tcase_add_loop_test(t, many_at_once, 0, 3);
     tcase_add_test(t, stops_in_the_midst);
     if (!SANITIZED_THREADS) /* it is one thread's */

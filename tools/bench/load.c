@@ -62,7 +62,7 @@ static struct {
     size_t bytes;
     struct line lines[MOST];
     int line_count;
-    uint64_t sent, lost, cut, statuses[600], malformed_statuses[600];
+    uint64_t first, sent, lost, cut, statuses[600], malformed_statuses[600];
     struct times load, good, healths;
 } all;
 
@@ -160,7 +160,7 @@ static bool begin(struct line *line, double due)
 {
     if (line->fd < 0 && !open_line(line))
         return false;
-    line->number = all.sent++;
+    line->number = all.first + all.sent++;
     line->due = due;
     line->next = due;
     line->sent = line->got = line->body_left = 0;
@@ -448,6 +448,8 @@ int main(int argc, char **argv)
     all.port = atoi(argv[1]);
     all.path = argv[2];
     read_file(argv[3]);
+    /* No body is one of an earlier run. */
+    all.first = (uint64_t)(now_s() * 1e9);
     all.connections = 16;
     all.seconds = 5;
     if (!read_options(argc - 3, argv + 3))

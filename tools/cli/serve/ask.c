@@ -329,12 +329,13 @@ static bool check_counts(const struct ask *ask, struct problem *why)
 
 static bool price(struct ask *ask, struct problem *why)
 {
-    int64_t forwards;
+    int64_t forwards = 0;
     if (!count_forwards(&forwards, &ask->plan, why))
         return false;
     const struct explain_settings *o = ask->explain;
     ask->cost = (double)forwards * (o->flip ? 2 : 1) + (ask->plan.ranks > 0);
     ask->cost += ask->top > 0 || ask->form == FORM_HTML;
+    ask->cost = ask->cost > 1 ? ask->cost : 1;
     return true;
 }
 

@@ -46,8 +46,14 @@ static struct entry **find(struct cache *cache, const uint8_t *key)
 
 static void unlink_use(struct cache *cache, struct entry *e)
 {
-    *(e->newer ? &e->newer->older : &cache->newest) = e->older;
-    *(e->older ? &e->older->newer : &cache->oldest) = e->newer;
+    if (e->newer)
+        e->newer->older = e->older;
+    else
+        cache->newest = e->older;
+    if (e->older)
+        e->older->newer = e->newer;
+    else
+        cache->oldest = e->newer;
 }
 
 static void link_newest(struct cache *cache, struct entry *e)
@@ -58,14 +64,24 @@ static void link_newest(struct cache *cache, struct entry *e)
     cache->newest = e;
 }
 
-static void drop_oldest(struct cache *cache)
+static void free_entry(struct entry *e)
 {
-    struct entry *e = cache->oldest;
-    *find(cache, e->key) = e->in_slot;
-    unlink_use(cache, e);
-    cache->bytes -= e->bytes;
     answer_drop(e->answer);
     free(e);
+}
+
+static void drop_oldest(struct cache *cache)
+{
+    struct entry *e = cache->oldest, **at = find(cache, e->key);
+    if (*at)
+        *at = e->in_slot;
+    cache->oldest = e->newer;
+    if (e->newer)
+        e->newer->older = NULL;
+    else
+        cache->newest = NULL;
+    cache->bytes -= e->bytes;
+    free_entry(e);
 }
 
 struct cache *cache_create(size_t bytes)
@@ -82,8 +98,11 @@ void cache_free(struct cache *cache)
 {
     if (!cache)
         return;
-    while (cache->oldest)
-        drop_oldest(cache);
+    struct entry *older;
+    for (struct entry *e = cache->newest; e; e = older) {
+        older = e->older;
+        free_entry(e);
+    }
     pthread_mutex_destroy(&cache->lock);
     free(cache);
 }
@@ -119,7 +138,7 @@ void cache_add(struct cache *cache, const uint8_t key[DIGEST_BYTES], struct answ
         *at = e;
         link_newest(cache, e);
         cache->bytes += bytes;
-        while (cache->bytes > cache->most)
+        while (cache->oldest && cache->bytes > cache->most)
             drop_oldest(cache);
     }
     const size_t now = cache->bytes;

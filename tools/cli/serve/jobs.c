@@ -32,7 +32,7 @@ struct job {
     bool ready;            /* the ticket has its answer */
     int busy;              /* those who look at the job without the lock */
     struct answer *answer; /* without a folder; else it is read when it is asked for */
-    size_t bytes;          /* of the picture, then of the answer */
+    size_t bytes;          /* of the picture, then of the answer, wherever that is */
     time_t ended;
 };
 
@@ -314,7 +314,7 @@ static void settle(struct job *job, struct answer *answer)
     struct jobs *jobs = job->jobs;
     const struct reply *reply = &answer->reply;
     jobs->waiting -= job->bytes;
-    job->bytes = jobs->folder ? 0 : reply->bytes;
+    job->bytes = reply->bytes;
     jobs->kept += job->bytes;
     job->stage = reply->status == 200 ? JOB_DONE : JOB_FAILED;
     job->ended = time(NULL);
@@ -543,6 +543,8 @@ static bool restore_result(struct jobs *jobs, const struct jobfile *file)
         return false;
     job->stage = JOB_DONE;
     job->ended = file->time;
+    job->bytes = file->bytes;
+    jobs->kept += job->bytes;
     return true;
 }
 

@@ -47,6 +47,7 @@ struct ticket {
     struct answer *answer; /* held */
     void (*ready)(void *payload);
     void *payload;
+    double until;     /* seconds of the clock: then the client is told that it was too long */
     pthread_t caller; /* of ready, while `calling` */
     bool calling, left;
 };
@@ -116,7 +117,9 @@ void piece_finish(struct work *work, struct piece *piece, struct answer *answer)
 /* Out of the lane that it waits in, and freed; nobody waits for it. */
 void piece_forget(struct work *work, struct piece *piece);
 void piece_free(struct piece *piece);
-/* With the lock let go at times: pieces that have waited too long are answered. */
+/* Out of its piece, whose work ends if nobody waits for it any more. */
+void ticket_detach(struct work *work, struct ticket *ticket);
+/* With the lock let go at times: those that have waited too long are answered. */
 void queue_expire(struct work *work, double now);
 
 /* ------------------------------------------------------------------ worker.c --------------- */

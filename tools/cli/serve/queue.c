@@ -59,6 +59,14 @@ static void leave_lane(struct piece *piece)
         m->queued[piece->lane] = 0; /* no rests of sums */
 }
 
+static bool waits(const struct work *work)
+{
+    int pieces = 0;
+    for (int i = 0; i < work->opts.model_count; i++)
+        pieces += work->models[i].waiting[LANE_FAST] + work->models[i].waiting[LANE_SLOW];
+    return pieces > 0;
+}
+
 /* Out of all lists. */
 static void leave_all(struct work *work, struct piece *piece)
 {
@@ -73,7 +81,8 @@ static void leave_all(struct work *work, struct piece *piece)
     *(piece->older ? &piece->older->newer : &work->oldest) = piece->newer;
     work->pieces--;
     show(work);
-    pthread_cond_broadcast(&work->more); /* another worker may take one now than before */
+    if (waits(work)) /* another worker may take one now than before */
+        pthread_cond_broadcast(&work->more);
     pthread_cond_broadcast(&work->moved);
 }
 
@@ -135,27 +144,6 @@ double queue_wait(const struct work *work, const struct lodged *model, double co
     return worst;
 }
 
-static struct piece *find_expired(const struct work *work, double now)
-{
-    for (struct piece *p = work->oldest; p; p = p->newer)
-        if (p->stage == PIECE_QUEUED && p->queue_until < now)
-            return p;
-    return NULL;
-}
-
-void queue_expire(struct work *work, double now)
-{
-    struct piece *piece;
-    while ((piece = find_expired(work, now)) != NULL) {
-        struct problem why;
-        refuse(&why, 503, "queue_timeout", NULL, "no worker became free within %.0f s",
-               work->opts.queue_s);
-        why.retry_after = 1 + (int)queue_wait(work, piece->model, piece->ask->cost);
-        metrics_rejected("queue_timeout");
-        piece_finish(work, piece, answer_refusing(&why));
-    }
-}
-
 /* ------------------------------------------------------------------ ends ------------------- */
 
 /* Where there is no memory to say that there is none. */
@@ -184,17 +172,22 @@ static void tell(struct work *work, struct ticket *ticket)
         ticket_leave(ticket);
 }
 
+/* The answer, which it takes, is about to be told. */
+static void give(struct ticket *ticket, struct answer *answer)
+{
+    ticket->piece = NULL;
+    ticket->answer = answer ? answer : last_resort();
+    ticket->caller = pthread_self();
+    ticket->calling = true;
+}
+
 void piece_finish(struct work *work, struct piece *piece, struct answer *answer)
 {
     struct ticket *next, *tickets = piece->tickets;
     if (!answer)
         answer = last_resort();
-    for (struct ticket *t = tickets; t; t = t->next) {
-        t->piece = NULL;
-        t->answer = answer_hold(answer);
-        t->caller = pthread_self();
-        t->calling = true;
-    }
+    for (struct ticket *t = tickets; t; t = t->next)
+        give(t, answer_hold(answer));
     leave_all(work, piece);
     pthread_mutex_unlock(&work->lock);
     for (struct ticket *t = tickets; t; t = next) {
@@ -217,4 +210,68 @@ void piece_free(struct piece *piece)
     ask_free(piece->ask);
     free(piece->picture);
     free(piece);
+}
+
+void ticket_detach(struct work *work, struct ticket *ticket)
+{
+    struct piece *piece = ticket->piece;
+    struct ticket **at = &piece->tickets;
+    while (*at != ticket)
+        at = &(*at)->next;
+    *at = ticket->next;
+    ticket->piece = NULL;
+    if (piece->tickets)
+        return;
+    piece->cancelled = true;
+    metrics_add(COUNT_CANCELLED, 1);
+    if (piece->stage == PIECE_QUEUED)
+        piece_forget(work, piece);
+}
+
+/* ------------------------------------------------------------------ too late --------------- */
+
+static struct piece *find_expired(const struct work *work, double now)
+{
+    for (struct piece *p = work->oldest; p; p = p->newer)
+        if (p->stage == PIECE_QUEUED && p->queue_until < now)
+            return p;
+    return NULL;
+}
+
+static struct ticket *find_late(const struct work *work, double now)
+{
+    for (struct piece *p = work->oldest; p; p = p->newer)
+        for (struct ticket *t = p->tickets; t; t = t->next)
+            if (t->until < now)
+                return t;
+    return NULL;
+}
+
+static void expire_tickets(struct work *work, double now)
+{
+    struct ticket *ticket;
+    while ((ticket = find_late(work, now)) != NULL) {
+        struct problem why;
+        refuse(&why, 504, "deadline", "ask for a job: Prefer: respond-async",
+               "the work took longer than %.3g s", work->opts.queue_s + work->opts.compute_s);
+        ticket_detach(work, ticket);
+        give(ticket, answer_refusing(&why));
+        pthread_mutex_unlock(&work->lock);
+        tell(work, ticket);
+        pthread_mutex_lock(&work->lock);
+    }
+}
+
+void queue_expire(struct work *work, double now)
+{
+    struct piece *piece;
+    expire_tickets(work, now);
+    while ((piece = find_expired(work, now)) != NULL) {
+        struct problem why;
+        refuse(&why, 503, "queue_timeout", NULL, "no worker became free within %.0f s",
+               work->opts.queue_s);
+        why.retry_after = 1 + (int)queue_wait(work, piece->model, piece->ask->cost);
+        metrics_rejected("queue_timeout");
+        piece_finish(work, piece, answer_refusing(&why));
+    }
 }

@@ -298,6 +298,7 @@ static struct ticket *ticket_create(struct work *work, void (*ready)(void *paylo
     ticket->work = work;
     ticket->ready = ready;
     ticket->payload = payload;
+    ticket->until = INFINITY;
     atomic_fetch_add(&work->holders, 1);
     return ticket;
 }
@@ -322,8 +323,10 @@ static struct piece *find_same(const struct work *work, const struct piece *piec
     return NULL;
 }
 
-static void join(struct piece *piece, struct ticket *ticket)
+/* A client without a job may join the piece of one, but waits no longer for that. */
+static void join(struct piece *piece, struct ticket *ticket, double until)
 {
+    ticket->until = until;
     ticket->piece = piece;
     ticket->next = piece->tickets;
     piece->tickets = ticket;
@@ -334,11 +337,12 @@ static void join(struct piece *piece, struct ticket *ticket)
 static bool enter(struct work *work, struct piece *piece, struct ticket *ticket, bool job,
                   struct problem *why)
 {
+    const double until = piece->queue_until + (double)piece->run_s;
     struct piece *same = find_same(work, piece);
     if (same) {
         same->queue_until = fmax(same->queue_until, piece->queue_until);
         same->run_s = fmax(same->run_s, piece->run_s);
-        join(same, ticket);
+        join(same, ticket, until);
         piece_free(piece);
         return true;
     }
@@ -351,7 +355,7 @@ static bool enter(struct work *work, struct piece *piece, struct ticket *ticket,
     const double wait = queue_wait(work, piece->model, piece->ask->cost);
     const bool room = job || wait <= work->opts.queue_s || refuse_full(work, wait, why);
     if (room && !work->stopping) {
-        join(piece, ticket);
+        join(piece, ticket, until);
         queue_add(work, piece);
         return true;
     }
@@ -402,22 +406,6 @@ const struct reply *ticket_reply(const struct ticket *ticket)
     return &ticket->answer->reply;
 }
 
-/* Out of its piece, which nobody may wait for then. */
-static void give_up(struct work *work, struct ticket *ticket)
-{
-    struct piece *piece = ticket->piece;
-    struct ticket **at = &piece->tickets;
-    while (*at != ticket)
-        at = &(*at)->next;
-    *at = ticket->next;
-    if (piece->tickets)
-        return;
-    piece->cancelled = true;
-    metrics_add(COUNT_CANCELLED, 1);
-    if (piece->stage == PIECE_QUEUED)
-        piece_forget(work, piece);
-}
-
 void ticket_leave(struct ticket *ticket)
 {
     if (!ticket)
@@ -425,7 +413,7 @@ void ticket_leave(struct ticket *ticket)
     struct work *work = ticket->work;
     pthread_mutex_lock(&work->lock);
     if (ticket->piece)
-        give_up(work, ticket);
+        ticket_detach(work, ticket);
     const bool own = ticket->calling && pthread_equal(ticket->caller, pthread_self());
     ticket->left = own; /* within ready: whoever called it ends the ticket */
     while (ticket->calling && !own)

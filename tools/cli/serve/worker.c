@@ -49,7 +49,8 @@ static int tick(int64_t done, int64_t total, void *payload)
         piece->late = true;
     if (piece->cancelled || piece->late)
         return 1;
-    if (worker->model->contexts == 1 && piece->lane == LANE_SLOW)
+    const struct lodged *m = worker->model;
+    if (m->workers[m->worker_count - 1].guest && piece->lane == LANE_SLOW)
         make_room(worker);
     return piece->cancelled;
 }
@@ -82,7 +83,8 @@ static void free_pixels(struct work *work, int64_t pixels)
 static bool decode(vitx_image **image, const struct piece *piece, const struct work_opts *opts,
                    struct problem *why)
 {
-    const struct common *common = piece->ask->answers;
+    const struct ask *ask = piece->ask;
+    const struct common *common = ask->explain ? ask->explain : ask->answers;
     vitx_image_opts how = VITX_IMAGE_OPTS_INIT;
     how.max_pixels = opts->max_pixels;
     how.window_low = common->window.low;
@@ -247,7 +249,7 @@ static int choose_contexts(const struct work_opts *opts, const struct session *s
                                                              : MOST_CONTEXTS;
     const size_t budget = common->budget ? common->budget : (size_t)1 << 30;
     const size_t each = session->size.activation_bytes + budget;
-    const size_t fit = machine_memory() / 2 / (each ? each : 1);
+    const size_t fit = machine_memory() / 2 / each / (size_t)opts->model_count;
     if (opts->contexts)
         return opts->contexts;
     return fit < 1 ? 1 : fit < (size_t)most ? (int)fit : most;
