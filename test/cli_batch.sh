@@ -185,19 +185,19 @@ else
     gives 1
     grep -q '200 times its own bytes' bomb.out/failed.jsonl || fail "$(cat bomb.out/failed.jsonl)"
     [ "$(cat bomb.out/*.predictions.jsonl | wc -l)" = 1 ] || fail "a bomb took a picture with it"
+    # 131,072 members, one of them a picture
     : > empty.txt
     tar cf empty.tar empty.txt
-    head -c 512 empty.tar > many
-    for i in {1..17}; do
-        cat many many > more
-        mv more many
-    done
+    head -c 512 empty.tar > header
+    for i in {1..1024}; do
+        cat header
+    done > headers
     tar cf last.tar in/1.png
-    cat many last.tar > many.tar
-    rm many
-    batch --out many.out many.tar
+    for i in {1..128}; do
+        cat headers
+    done | cat - last.tar | gzip -1 > many.tar.gz
+    batch --out many.out many.tar.gz
     gives 0
-    out_lines 0
     [ "$(wc -l < many.out/00000.predictions.jsonl)" = 1 ] || fail "$(ls many.out)"
     head -c 3000 a.tar.gz > short.tar.gz
     printf 'no archive' > no.zip
@@ -233,18 +233,42 @@ check "asked to end"
 for i in {8..60}; do
     ln "$scene" in/sub/$i.png 2> /dev/null || cp "$scene" in/sub/$i.png
 done
-start --out ended --method rise in
-while [ ! -s ended/plan.json ]; do
+rise=(--method rise --set n=100 --write tar in)
+batch --out slow "${rise[@]}"
+gives 1
+# ended SIGNAL SHARD: in the middle of that shard. A script's jobs ignore Ctrl-C but for -m.
+ended() {
+    set -m
+    start --out ended "${rise[@]}"
+    set +m
+    while [ ! -s ended/state/0000$2.jsonl ]; do
+        sleep 0.02
+    done
+    kill -$1 $worker
+    wait $worker
+    status=$?
+    gives 75
+    err_has "the same command goes on"
+}
+ended TERM 1
+ended INT 3
+batch --out ended "${rise[@]}"
+gives 1
+same slow ended
+
+check "a shard that another worker has"
+slow=(--out held --shard-size 100 --method rise in)
+start "${slow[@]}"
+while [ ! -e held/state/00000.jsonl ]; do
     sleep 0.02
 done
+run batch -m "$model" --quiet "${slow[@]}"
+gives 75
+err_has "shard 0 is worked on by process $worker"
+run batch -m "$model" --quiet --restart "${slow[@]}"
+gives 75
 kill -TERM $worker
 wait $worker
-status=$?
-gives 75
-err_has "the same command goes on"
-timeout --foreground --preserve-status -s INT 0.5 "$program" batch -m "$model" --shard-size 4 --out ended --method rise in 2> "$err"
-status=$?
-gives 75
 rm -f in/sub/{8..60}.png
 
 check "no room for a file"
@@ -302,6 +326,22 @@ for i in 1 2; do
     PARALLEL_SEQ=$i batch --out auto --shard auto/2 "${maps[@]}" --write tar in
 done
 same whole auto
+# says WHAT VARIABLE=VALUE...: which share --shard auto takes
+says() {
+    local what=$1
+    shift
+    check "$*"
+    env "$@" "$program" batch -m "$model" --shard-size 4 --out auto --shard auto --plan-only \
+        "${maps[@]}" --write tar in > "$out" 2> "$err"
+    status=$?
+    gives 0
+    err_has "shard: $what"
+}
+says "1/4 by OMPI_COMM_WORLD_RANK" OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=4 SLURM_PROCID=0 SLURM_NTASKS=2
+says "3/8 by PMI_RANK" PMI_RANK=3 PMI_SIZE=8
+says "1/2 by SLURM_PROCID" SLURM_PROCID=1 SLURM_NTASKS=2
+says "5/6 by SLURM_PROCID" SLURM_PROCID=1 SLURM_NTASKS=2 SLURM_ARRAY_TASK_ID=2 SLURM_ARRAY_TASK_COUNT=3
+says "2/3 by JOB_COMPLETION_INDEX" JOB_COMPLETION_INDEX=2 VITX_SHARDS=3
 wrong "--shard auto" batch --out auto --shard auto in
 wrong '--shard is "2/2"' batch --out auto --shard 2/2 in
 
@@ -318,8 +358,8 @@ same alone both
 # ------------------------------------------------------------------ plans ---------------------
 check "another plan"
 batch=(batch -m "$model" --shard-size 4 --write tar)
-wrong 'options method: "rollout,gradcam", and now "rollout"' "${batch[@]}" --out whole --method rollout in
-wrong "another model" batch -m "${model%/*}/deit-timm" --shard-size 4 --write tar --out whole "${maps[@]}" in
+wrong 'the plan has --method "rollout,gradcam", and this run "rollout"' "${batch[@]}" --out whole --method rollout in
+wrong "the plan has model" batch -m "${model%/*}/deit-timm" --shard-size 4 --write tar --out whole "${maps[@]}" in
 wrong "in/sub/1.png is not in the plan" "${batch[@]}" --out globbed --write files in/sub
 wrong "among the inputs now" "${batch[@]}" --out whole "${maps[@]}" in/sub
 cp whole/plan.json kept

@@ -303,26 +303,34 @@ static void value_text(char *out, size_t size, const struct json *node)
         snprintf(out, size, "nothing");
 }
 
-/* The members of `a` in `b`: the first that differs is told of. */
-static int compare_members(const struct json *a, const struct json *b, const char *name,
-                           bool swapped)
+/* plan: what is in the plan, run: what this run has. */
+static int differ(const char *key, bool option, const struct json *plan, const struct json *run)
 {
-    char mine[256], theirs[256];
-    for (const struct json *m = json_first(a); m; m = json_next(m)) {
-        const char *key = json_name(m);
-        const struct json *other = json_get(b, key);
-        if (strcmp(key, "archives") == 0 || strcmp(key, "inputs") == 0 || json_same(m, other))
+    char planned[256], now[256];
+    value_text(planned, sizeof planned, plan);
+    value_text(now, sizeof now, run);
+    return wrong_usage("the plan has %s%s %s, and this run %s; --restart discards what was done",
+                       option ? "--" : "", key, planned, now);
+}
+
+/* The first member of either that is not the same in the other is told of. */
+static int compare_members(const struct json *plan, const struct json *run, bool options)
+{
+    for (const struct json *m = json_first(run); m; m = json_next(m)) {
+        const struct json *there = json_get(plan, json_name(m));
+        int status = DONE;
+        if (strcmp(json_name(m), "inputs") == 0)
             continue;
-        if (json_first(m) && json_first(other)) {
-            const int status = compare_members(m, other, key, swapped);
-            return status == DONE ? compare_members(other, m, key, !swapped) : status;
-        }
-        value_text(mine, sizeof mine, swapped ? other : m);
-        value_text(theirs, sizeof theirs, swapped ? m : other);
-        return wrong_usage("the plan has another %s%s%s: %s, and now %s; --restart discards what "
-                           "was done",
-                           name ? name : "", name ? " " : "", key, theirs, mine);
+        if (!options && strcmp(json_name(m), "options") == 0)
+            status = compare_members(there, m, true);
+        else if (!json_same(m, there))
+            status = differ(json_name(m), options, there, m);
+        if (status != DONE)
+            return status;
     }
+    for (const struct json *m = json_first(plan); m; m = json_next(m))
+        if (strcmp(json_name(m), "archives") != 0 && !json_get(run, json_name(m)))
+            return differ(json_name(m), options, m, NULL);
     return DONE;
 }
 
@@ -335,9 +343,7 @@ static int compare_heads(const struct text *head, const struct json *there)
     text_free(&all);
     if (!now)
         return no_memory();
-    int status = compare_members(now, there, NULL, false);
-    if (status == DONE)
-        status = compare_members(there, now, NULL, true);
+    const int status = compare_members(there, now, false);
     json_free(now);
     return status;
 }
