@@ -185,19 +185,19 @@ else
     gives 1
     grep -q '200 times its own bytes' bomb.out/failed.jsonl || fail "$(cat bomb.out/failed.jsonl)"
     [ "$(cat bomb.out/*.predictions.jsonl | wc -l)" = 1 ] || fail "a bomb took a picture with it"
+    # 131,072 members, one of them a picture
     : > empty.txt
     tar cf empty.tar empty.txt
-    head -c 512 empty.tar > many
-    for i in {1..17}; do
-        cat many many > more
-        mv more many
-    done
+    head -c 512 empty.tar > header
+    for i in {1..1024}; do
+        cat header
+    done > headers
     tar cf last.tar in/1.png
-    cat many last.tar > many.tar
-    rm many
-    batch --out many.out many.tar
+    for i in {1..128}; do
+        cat headers
+    done | cat - last.tar | gzip -1 > many.tar.gz
+    batch --out many.out many.tar.gz
     gives 0
-    out_lines 0
     [ "$(wc -l < many.out/00000.predictions.jsonl)" = 1 ] || fail "$(ls many.out)"
     head -c 3000 a.tar.gz > short.tar.gz
     printf 'no archive' > no.zip
@@ -245,6 +245,19 @@ err_has "the same command goes on"
 timeout --foreground --preserve-status -s INT 0.5 "$program" batch -m "$model" --shard-size 4 --out ended --method rise in 2> "$err"
 status=$?
 gives 75
+check "a shard that another worker has"
+slow=(--out held --shard-size 100 --method rise in)
+start "${slow[@]}"
+while [ ! -e held/state/00000.jsonl ]; do
+    sleep 0.02
+done
+run batch -m "$model" --quiet "${slow[@]}"
+gives 75
+err_has "shard 0 is worked on by process $worker"
+run batch -m "$model" --quiet --restart "${slow[@]}"
+gives 75
+kill -TERM $worker
+wait $worker
 rm -f in/sub/{8..60}.png
 
 check "no room for a file"
@@ -302,6 +315,22 @@ for i in 1 2; do
     PARALLEL_SEQ=$i batch --out auto --shard auto/2 "${maps[@]}" --write tar in
 done
 same whole auto
+# says WHAT VARIABLE=VALUE...: which share --shard auto takes
+says() {
+    local what=$1
+    shift
+    check "$*"
+    env "$@" "$program" batch -m "$model" --shard-size 4 --out auto --shard auto --plan-only \
+        "${maps[@]}" --write tar in > "$out" 2> "$err"
+    status=$?
+    gives 0
+    err_has "shard: $what"
+}
+says "1/4 by OMPI_COMM_WORLD_RANK" OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=4 SLURM_PROCID=0 SLURM_NTASKS=2
+says "3/8 by PMI_RANK" PMI_RANK=3 PMI_SIZE=8
+says "1/2 by SLURM_PROCID" SLURM_PROCID=1 SLURM_NTASKS=2
+says "5/6 by SLURM_PROCID" SLURM_PROCID=1 SLURM_NTASKS=2 SLURM_ARRAY_TASK_ID=2 SLURM_ARRAY_TASK_COUNT=3
+says "2/3 by JOB_COMPLETION_INDEX" JOB_COMPLETION_INDEX=2 VITX_SHARDS=3
 wrong "--shard auto" batch --out auto --shard auto in
 wrong '--shard is "2/2"' batch --out auto --shard 2/2 in
 
@@ -318,8 +347,8 @@ same alone both
 # ------------------------------------------------------------------ plans ---------------------
 check "another plan"
 batch=(batch -m "$model" --shard-size 4 --write tar)
-wrong 'options method: "rollout,gradcam", and now "rollout"' "${batch[@]}" --out whole --method rollout in
-wrong "another model" batch -m "${model%/*}/deit-timm" --shard-size 4 --write tar --out whole "${maps[@]}" in
+wrong 'the plan has --method "rollout,gradcam", and this run "rollout"' "${batch[@]}" --out whole --method rollout in
+wrong "the plan has model" batch -m "${model%/*}/deit-timm" --shard-size 4 --write tar --out whole "${maps[@]}" in
 wrong "in/sub/1.png is not in the plan" "${batch[@]}" --out globbed --write files in/sub
 wrong "among the inputs now" "${batch[@]}" --out whole "${maps[@]}" in/sub
 cp whole/plan.json kept
@@ -344,24 +373,39 @@ grep -q '"moving/5.png","error":"No such file' moved/failed.jsonl || fail "$(cat
 grep -q '"moving/6.png","error":"changed since the plan"' moved/failed.jsonl || fail "$(cat moved/failed.jsonl)"
 
 check "what failed, again"
-mkdir good bad
+# A name that a tar's header has no room for, too.
+long=$(printf 'a%.0s' {1..60})/$(printf 'b%.0s' {1..60})
+mkdir -p good/$long bad
 cp in/[1-6].png good
-cp good/* bad
-printf 'no picture' > bad/3.png
-for form in files tar npz; do
+cp in/1.png good/$long
+cp -r good/* bad
+# again FORM MODEL ARGUMENT...: one of seven pictures is good only after it has failed twice; of the
+# others nothing is done again
+again() {
+    local form=$1 of=$2
+    shift 2
     rm -rf good.out bad.out
-    (cd good && "$program" batch -m "$model" --quiet --shard-size 4 --out ../good.out --write $form "${maps[@]}" .)
-    cp in/text.jpg bad/3.png
-    (cd bad && "$program" batch -m "$model" --quiet --shard-size 4 --out ../bad.out --write $form "${maps[@]}" .)
-    status=$?
-    gives 1
-    cp in/3.png bad/3.png
-    (cd bad && "$program" batch -m "$model" --quiet --shard-size 4 --out ../bad.out --write $form --retry-failed "${maps[@]}" .)
-    status=$?
+    set -- batch -m "$of" --quiet --shard-size 4 --write "$form" "$@"
+    (cd good && "$program" "$@" --out ../good.out .)
+    for picture in text.jpg cut.png 3.png; do
+        cp in/$picture bad/3.png
+        (cd bad && "$program" "$@" --out ../bad.out --retry-failed .)
+        status=$?
+    done
     gives 0
     cp good.out/plan.json bad.out/plan.json # it has the size that the picture had
     same good.out bad.out
+    (cd bad && "$program" "$@" --out ../bad.out --verify .)
+    status=$?
+    gives 0 # the marker's digests are those of what is there
+    same good.out bad.out
+}
+for form in files tar npz; do
+    again $form "$model" "${maps[@]}"
+    [ "$(cat bad.out/state/*.jsonl | wc -l)" = 9 ] || fail "$form: $(cat bad.out/state/*.jsonl)"
 done
+again npz "${model%/*}/clip-open-clip"
+again tar "$model" "${maps[@]}" --do classify,explain,stats
 
 # ------------------------------------------------------------------ what is said --------------
 check "progress as JSON"
@@ -381,5 +425,9 @@ wrong "--do embed" batch -m "$model" --out x --do embed in
 wrong "needs {path}" batch -m "$model" --out x --method rollout --name '{image}.png' in
 wrong "names lie below" batch -m "$model" --out x --method rollout --name '../{path}.png' in
 wrong "needs {method}" batch -m "$model" --out x "${maps[@]}" --name '{path}.png' in
+wrong "lies in the input" batch -m "$model" --out in/out in
+rm -r in/out
+wrong "lies in --out" batch -m "$model" --out in in/1.png
+rm -r in/state
 wrong "shared needs all pictures" batch -m "$model" --out x --method rollout --scale shared in
 finish

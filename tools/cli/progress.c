@@ -23,7 +23,7 @@ static struct {
     pthread_t thread; /* that draws */
 } line;
 
-static volatile sig_atomic_t interrupted;
+static atomic_int interrupted; /* set by a signal, read by all threads: never by a lock */
 static atomic_bool patient; /* the running call may end */
 static bool stoppable;      /* the command's status tells of the signal */
 

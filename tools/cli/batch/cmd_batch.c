@@ -1,5 +1,5 @@
 /* batch/cmd_batch.c: very many pictures, in shards that several workers do. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* realpath */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -11,6 +11,7 @@
 #include "journal.h"
 #include "reading.h"
 #include "sink.h"
+#include "tools/cli/folder.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/results.h"
 
@@ -154,6 +155,55 @@ static int open_folder(const struct run_settings *o)
     const bool made = make_folders(state);
     free(state);
     return made ? DONE : SOME_FAILED;
+}
+
+static bool is_below(const char *path, const char *folder)
+{
+    const size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* Whether `inner`, or the folder that it lies in, is below `outer`. */
+static bool leads_into(const char *inner, bool its_folder, const char *outer)
+{
+    const char *slash = its_folder ? strrchr(inner, '/') : NULL;
+    char *name = !its_folder      ? strdup(inner)
+                 : !slash         ? strdup(".")
+                 : slash == inner ? strdup("/")
+                                  : strndup(inner, (size_t)(slash - inner));
+    char *a = name ? realpath(name, NULL) : NULL, *b = realpath(outer, NULL);
+    const bool leads = a && b && is_below(a, b);
+    free(name);
+    free(a);
+    free(b);
+    return leads;
+}
+
+static bool same_folder(const char *a, const char *b)
+{
+    const char *x = strrchr(a, '/'), *y = strrchr(b, '/');
+    const size_t n = x ? (size_t)(x - a) : 0, m = y ? (size_t)(y - b) : 0;
+    return !x == !y && n == m && strncmp(a, b, n) == 0;
+}
+
+/* That no input lies in the folder, whose files are replaced, nor the folder in an input, which
+ * would have results among its pictures then. */
+static int check_places(const char *folder, char **words, int count, const struct listing *l)
+{
+    const char *last = NULL;
+    for (int i = 0; i < count; i++)
+        if (is_folder(words[i]) && leads_into(folder, false, words[i]))
+            return wrong_usage("--out %s lies in the input %s", folder, words[i]);
+    for (int i = 0; i < l->count + l->archives.count; i++) {
+        const bool file = i < l->count;
+        const char *name = file ? l->inputs[i].name : l->archives.items[i - l->count];
+        if ((file && l->inputs[i].archive != NO_ARCHIVE) || (last && same_folder(last, name)))
+            continue;
+        if (leads_into(name, true, folder))
+            return wrong_usage("%s lies in --out %s, whose files are replaced", name, folder);
+        last = name;
+    }
+    return DONE;
 }
 
 /* ------------------------------------------------------------------ shards ----------------- */
@@ -337,6 +387,8 @@ static int begin(struct run *run, char **words, int count)
         status = run_start(run, listing.count);
     if (status == DONE)
         status = open_folder(run->settings);
+    if (status == DONE)
+        status = check_places(run->folder, words, count, &listing);
     if (status == DONE)
         status = locks_open(&run->locks, run->folder) ? DONE : STOPPED;
     if (status == DONE)

@@ -16,12 +16,13 @@
 
 struct part {
     struct parts *parts;
-    char *name, *path, *under_way; /* path: with the folder; under_way: with .part */
-    FILE *file;                    /* NULL: closed */
+    char *name, *key;
+    char *path, *under_way; /* path: with the folder; under_way: with .part */
+    FILE *file;             /* NULL: closed */
     struct digest *digest;
     uint8_t sum[DIGEST_BYTES];
     int64_t bytes;
-    bool synced, named;
+    bool synced, named, kept; /* kept: it was there before */
 };
 
 char *path_in(const char *folder, const char *name)
@@ -54,6 +55,7 @@ static void part_free(struct part *p)
     if (!p->named && p->under_way)
         unlink(p->under_way);
     free(p->name);
+    free(p->key);
     free(p->path);
     free(p->under_way);
     free(p);
@@ -112,6 +114,36 @@ struct part *part_open(struct parts *parts, const char *name)
     return NULL;
 }
 
+bool part_belongs(struct part *p, const char *key)
+{
+    p->key = strdup(key);
+    return p->key || stop(p->parts, p->path, 0);
+}
+
+/* The bytes of 64 small hexadecimal digits; false: it is not that. */
+static bool read_digest(uint8_t out[DIGEST_BYTES], const char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (strlen(text) != DIGEST_TEXT - 1 || strspn(text, digits) != DIGEST_TEXT - 1)
+        return false;
+    for (int i = 0; i < DIGEST_BYTES; i++)
+        out[i] = (uint8_t)(16 * (strchr(digits, text[2 * i]) - digits) +
+                           (strchr(digits, text[2 * i + 1]) - digits));
+    return true;
+}
+
+bool part_keep(struct parts *parts, const char *name, const char *key, int64_t bytes,
+               const char *digest)
+{
+    struct part *p = make_room(parts) ? part_new(parts, name) : NULL;
+    if (!p)
+        return stop(parts, name, 0);
+    parts->all[parts->count++] = p;
+    p->bytes = bytes;
+    p->kept = p->named = p->synced = true;
+    return read_digest(p->sum, digest) && part_belongs(p, key);
+}
+
 bool part_write(struct part *p, const void *data, size_t bytes)
 {
     if (!p || p->parts->stopped)
@@ -150,7 +182,7 @@ int64_t part_bytes(const struct part *p)
 struct part_info part_info(const struct parts *parts, int i)
 {
     const struct part *p = parts->all[i];
-    struct part_info info = {.name = p->name, .bytes = p->bytes};
+    struct part_info info = {.name = p->name, .key = p->key, .bytes = p->bytes};
     digest_text(info.digest, p->sum);
     return info;
 }
@@ -193,6 +225,8 @@ static size_t folder_length(const char *path)
 static bool sync_one(void *payload, int i)
 {
     struct part *p = ((struct parts *)payload)->all[i];
+    if (p->kept)
+        return true;
     const int fd = open(p->under_way, O_RDWR | O_CLOEXEC);
     p->synced = fd >= 0 && fsync(fd) == 0;
     if (!p->synced)
@@ -241,7 +275,7 @@ bool parts_commit(struct parts *parts)
         sync_all(parts);
     for (int i = 0; i < parts->count && !parts->stopped; i++) {
         struct part *p = parts->all[i];
-        if (rename(p->under_way, p->path) != 0)
+        if (!p->kept && rename(p->under_way, p->path) != 0)
             return stop(parts, p->path, errno);
         p->named = true;
     }

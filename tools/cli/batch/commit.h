@@ -24,6 +24,11 @@ struct parts {
 
 /* NAME, below the folder; folders are made. NULL: it cannot be, which was complained of. */
 struct part *part_open(struct parts *parts, const char *name);
+/* A file of that name that is there already, and stays as it is. false: no memory. */
+bool part_keep(struct parts *parts, const char *name, const char *key, int64_t bytes,
+               const char *digest);
+/* Whose results it holds; false: no memory. */
+bool part_belongs(struct part *part, const char *key);
 /* Nothing is done any more once something has failed: false. */
 bool part_write(struct part *part, const void *data, size_t bytes);
 /* Its digest is known then. */
@@ -32,7 +37,7 @@ int64_t part_bytes(const struct part *part);
 
 /* Those of part i, once it is closed. */
 struct part_info {
-    const char *name;
+    const char *name, *key; /* key NULL: it is the whole shard's */
     int64_t bytes;
     char digest[DIGEST_TEXT];
 };

@@ -53,7 +53,12 @@ bool marking_write(struct marking *m, const char *folder, int shard, const struc
         const struct part_info p = part_info(parts, i);
         text_put(&t, i ? ",\n{\"name\":" : "{\"name\":");
         text_json(&t, p.name);
-        text_format(&t, ",\"bytes\":%" PRId64 ",\"sha256\":\"%s\"}", p.bytes, p.digest);
+        text_format(&t, ",\"bytes\":%" PRId64 ",\"sha256\":\"%s\"", p.bytes, p.digest);
+        if (p.key) {
+            text_put(&t, ",\"key\":");
+            text_json(&t, p.key);
+        }
+        text_put(&t, "}");
     }
     text_put(&t, "],\n\"failures\":[");
     text_add(&t, m->failures.data, m->failures.length);

@@ -116,14 +116,38 @@ static bool name_plan(const char *folder, const char *mine)
     return named && folder_sync(folder);
 }
 
-static int write_plan(const char *folder, const struct text *head, const struct listing *l)
+/* Where the plan is written before it has its name: one place, which whoever has the lock may use;
+ * without locks a place of this process. */
+static void place_plan(char *out, size_t size, const struct locks *locks)
 {
-    char mine[128], host[64] = "";
-    struct parts parts = {.folder = folder};
+    char host[64] = "";
     gethostname(host, sizeof host - 1);
     for (char *p = host; *p; p++)
         *p = *p == '/' || *p == '.' ? '_' : *p;
-    snprintf(mine, sizeof mine, "state/plan-%s-%ld", host, (long)getpid());
+    if (locks->none)
+        snprintf(out, size, "state/plan-%s-%ld", host, (long)getpid());
+    else
+        snprintf(out, size, "state/plan");
+}
+
+/* What is left of a worker that was killed while it wrote. The lock is held. */
+static void clear_place(const char *folder, const struct locks *locks)
+{
+    static const char *const names[] = {"state/plan", "state/plan.part"};
+    for (int i = 0; i < 2 && !locks->none; i++) {
+        char *path = path_in(folder, names[i]);
+        if (path)
+            unlink(path);
+        free(path);
+    }
+}
+
+static int write_plan(const char *folder, const struct text *head, const struct listing *l,
+                      const struct locks *locks)
+{
+    char mine[128];
+    struct parts parts = {.folder = folder};
+    place_plan(mine, sizeof mine, locks);
     struct part *part = part_open(&parts, mine);
     bool put = write_head(part, head, l) && write_inputs(part, l) && parts_commit(&parts);
     if (!put && !parts.stopped)
@@ -279,26 +303,34 @@ static void value_text(char *out, size_t size, const struct json *node)
         snprintf(out, size, "nothing");
 }
 
-/* The members of `a` in `b`: the first that differs is told of. */
-static int compare_members(const struct json *a, const struct json *b, const char *name,
-                           bool swapped)
+/* plan: what is in the plan, run: what this run has. */
+static int differ(const char *key, bool option, const struct json *plan, const struct json *run)
 {
-    char mine[256], theirs[256];
-    for (const struct json *m = json_first(a); m; m = json_next(m)) {
-        const char *key = json_key(m);
-        const struct json *other = json_get(b, key);
-        if (strcmp(key, "archives") == 0 || strcmp(key, "inputs") == 0 || json_same(m, other))
+    char planned[256], now[256];
+    value_text(planned, sizeof planned, plan);
+    value_text(now, sizeof now, run);
+    return wrong_usage("the plan has %s%s %s, and this run %s; --restart discards what was done",
+                       option ? "--" : "", key, planned, now);
+}
+
+/* The first member of either that is not the same in the other is told of. */
+static int compare_members(const struct json *plan, const struct json *run, bool options)
+{
+    for (const struct json *m = json_first(run); m; m = json_next(m)) {
+        const struct json *there = json_get(plan, json_key(m));
+        int status = DONE;
+        if (strcmp(json_key(m), "inputs") == 0)
             continue;
-        if (json_first(m) && json_first(other)) {
-            const int status = compare_members(m, other, key, swapped);
-            return status == DONE ? compare_members(other, m, key, !swapped) : status;
-        }
-        value_text(mine, sizeof mine, swapped ? other : m);
-        value_text(theirs, sizeof theirs, swapped ? m : other);
-        return wrong_usage("the plan has another %s%s%s: %s, and now %s; --restart discards what "
-                           "was done",
-                           name ? name : "", name ? " " : "", key, theirs, mine);
+        if (!options && strcmp(json_key(m), "options") == 0)
+            status = compare_members(there, m, true);
+        else if (!json_same(m, there))
+            status = differ(json_key(m), options, there, m);
+        if (status != DONE)
+            return status;
     }
+    for (const struct json *m = json_first(plan); m; m = json_next(m))
+        if (strcmp(json_key(m), "archives") != 0 && !json_get(run, json_key(m)))
+            return differ(json_key(m), options, m, NULL);
     return DONE;
 }
 
@@ -311,9 +343,7 @@ static int compare_heads(const struct text *head, const struct json *there)
     text_free(&all);
     if (!now)
         return no_memory();
-    int status = compare_members(now, there, NULL, false);
-    if (status == DONE)
-        status = compare_members(there, now, NULL, true);
+    const int status = compare_members(there, now, false);
     json_free(now);
     return status;
 }
@@ -396,7 +426,9 @@ int plan_agree(struct plan *plan, const char *folder, const struct text *head,
     *plan = (struct plan){0};
     lock_await(locks, LOCK_PLAN);
     if (!plan_is_there(folder))
-        status = write_plan(folder, head, listing);
+        status = write_plan(folder, head, listing, locks);
+    else
+        clear_place(folder, locks);
     lock_give(locks, LOCK_PLAN);
     if (status == DONE)
         status = read_and_compare(plan, folder, head, listing);

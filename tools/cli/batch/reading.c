@@ -231,8 +231,8 @@ int reading_take(struct reading *r, int piece, int first, int n, struct taken *o
             count++;
     } else {
         for (; count < n; count++) {
-            out[count] = (struct taken){.input = &r->plan->listing.inputs[first + count]};
-            if (out[count].input->archive != NO_ARCHIVE)
+            out[count].input = &r->plan->listing.inputs[first + count];
+            if (out[count].input->archive != NO_ARCHIVE && !out[count].passed)
                 take_member(r, &out[count]);
         }
     }

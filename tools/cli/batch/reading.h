@@ -20,6 +20,7 @@ void reading_shard(struct reading *reading);
 struct taken {
     const struct input *input;
     struct input own; /* what input points to, of a stream */
+    bool passed;      /* set before: its bytes are not needed, if they need not be read */
     void *data;       /* NULL: a file, or none */
     size_t bytes;
     char *error;

@@ -1,9 +1,9 @@
 /*
  * batch/run.h: what the files of `vitx-cli batch` share: a run, and what comes of a picture.
  *
- * cmd_batch.c has the options and the order of things; start.c opens the model and says what the
- * plan has to hold; a run then does shard after shard (shard.c), each of which writes what its form
- * of output (sink.h) makes of its pictures.
+ * cmd_batch.c has the options and the order of things; start.c opens the model, head.c says what
+ * the plan has to hold; a run then does shard after shard (shard.c), each of which writes what its
+ * form of output (sink.h) makes of its pictures.
  */
 #ifndef CLI_BATCH_RUN_H
 #define CLI_BATCH_RUN_H

@@ -39,6 +39,8 @@ struct work {
     struct parts parts;
     struct journal *journal;
     struct marking marking;
+    bool recalls; /* --retry-failed: what did not fail is taken from the results before */
+    bool unlike;  /* they are not as they should be */
     const struct json *before; /* the marker of a run before; NULL: there is none */
     int pieces, finished;
     bool stopped;
@@ -157,7 +159,6 @@ static void decode(struct work *w, struct slot *s, int i)
     const char *name = t->input->name;
     char *said;
     size_t length;
-    s->sizes[i] = -1;
     if (t->error) {
         fail(s, i, t->error);
         return;
@@ -184,6 +185,12 @@ static void decode(struct work *w, struct slot *s, int i)
     free(said);
 }
 
+/* Whether the picture's results are those of the run before. */
+static bool is_recalled(const struct work *w, const struct input *input)
+{
+    return w->recalls && !marker_has_failed(w->before, input->key);
+}
+
 static bool load(void *payload, int piece, int at, int64_t *pixels)
 {
     struct work *w = payload;
@@ -192,9 +199,14 @@ static bool load(void *payload, int piece, int at, int64_t *pixels)
     int n = w->run->batch;
     if (w->count >= 0 && w->count - begin < n)
         n = w->count - begin;
+    for (int i = 0; i < n && w->count >= 0; i++)
+        s->taken[i].passed = is_recalled(w, &w->run->plan.listing.inputs[w->first + begin + i]);
     s->count = reading_take(w->reading, piece, w->first + begin, n, s->taken);
     for (int i = 0; i < s->count; i++) {
-        decode(w, s, i);
+        s->sizes[i] = -1;
+        s->taken[i].passed = is_recalled(w, s->taken[i].input);
+        if (!s->taken[i].passed)
+            decode(w, s, i);
         if (!s->images[i])
             continue;
         s->good.images[s->good.count] = s->images[i];
@@ -308,7 +320,7 @@ static bool save(void *payload, int piece, int at)
     struct slot *s = &w->slots[at];
     (void)piece;
     for (int i = 0; i < s->count && !s->cancelled; i++) {
-        for (int k = 0; w->sinks[k] && !s->errors[i]; k++) {
+        for (int k = 0; w->sinks[k] && !s->errors[i] && !s->taken[i].passed; k++) {
             const struct outcome o = outcome_of(w->run, s, i);
             if (w->sinks[k]->pack &&
                 !w->sinks[k]->pack(&w->sinking[k], &o, &s->parcels[i * MOST_SINKS + k]))
@@ -363,9 +375,27 @@ static void note(struct work *w, const struct slot *s, int i)
     }
 }
 
+/* What the run before has of a picture into all sinks. */
+static bool recall_one(struct work *w, const struct input *input)
+{
+    const int64_t accepted = marker_accepted(w->before, input->key);
+    for (int k = 0; w->sinks[k]; k++)
+        if (!recall_of(w->sinks[k])(&w->sinking[k], input->key)) {
+            w->unlike = !w->parts.stopped;
+            return false;
+        }
+    w->marking.inputs++;
+    if (accepted >= 0)
+        marking_accept(&w->marking, input, accepted);
+    lines_step(&w->run->lines, w->shard, false, input->name);
+    return true;
+}
+
 /* One picture into all sinks; false: nothing more can be done. */
 static bool add_one(struct work *w, struct slot *s, int i)
 {
+    if (s->taken[i].passed)
+        return recall_one(w, s->taken[i].input);
     struct outcome o = outcome_of(w->run, s, i);
     for (int k = 0; w->sinks[k] && !s->errors[i]; k++)
         if (w->sinks[k]->take && !w->sinks[k]->take(&w->sinking[k], &o)) {
@@ -420,10 +450,16 @@ static void free_work(struct work *w)
     for (int i = 0; i < w->run->lanes.slots && w->slots; i++)
         free_slot(w->run, &w->slots[i]);
     free(w->slots);
+    w->slots = NULL;
     for (int k = 0; w->sinks[k]; k++)
         if (w->sinking[k].run)
             w->sinks[k]->free(&w->sinking[k]);
+    for (int k = 0; w->sinks[k]; k++)
+        if (w->sinking[k].old)
+            fclose(w->sinking[k].old);
     journal_close(w->journal);
+    w->journal = NULL;
+    memset(w->sinking, 0, sizeof w->sinking);
     marking_free(&w->marking);
     parts_end(&w->parts);
 }
@@ -433,6 +469,7 @@ static bool open_sinks(struct work *w)
     bool opened = true;
     for (int k = 0; w->sinks[k] && opened; k++) {
         w->sinking[k] = (struct sinking){.run = w->run, .parts = &w->parts, .shard = w->shard};
+        w->sinking[k].outputs = json_first(json_get(w->before, "outputs"));
         opened = w->sinks[k]->open(&w->sinking[k]);
     }
     return opened;
@@ -490,20 +527,14 @@ static enum shard_end do_shard(struct work *w, int *failed)
     return end;
 }
 
-/* Done before, and nothing is to be done again. */
-static bool is_done(const struct run *run, const struct json *marker)
-{
-    return marker_fits(marker, run->folder, run->settings->verify) &&
-           !(run->settings->retry_failed && marker_failed(marker) > 0);
-}
-
 /* The shard is this worker's. */
 static enum shard_end do_locked(struct work *w, int *failed)
 {
     struct run *run = w->run;
     struct json *marker = marker_read(run->folder, w->shard);
     enum shard_end end = SHARD_DONE;
-    if (is_done(run, marker)) {
+    const bool fits = marker_fits(marker, run->folder, run->settings->verify);
+    if (fits && !(run->settings->retry_failed && marker_failed(marker) > 0)) {
         *failed = marker_failed(marker);
         lines_skip(&run->lines, marker_inputs(marker), *failed);
         if (w->count < 0 && (reading_skip(w->reading) != marker_inputs(marker) ||
@@ -512,8 +543,21 @@ static enum shard_end do_locked(struct work *w, int *failed)
     } else {
         w->before = marker;
         sinks_of(run, w->sinks);
+        w->recalls = fits;
+        for (int k = 0; w->sinks[k]; k++)
+            w->recalls &= recall_of(w->sinks[k]) != NULL;
         end = do_shard(w, failed);
         free_work(w);
+        if (w->unlike && w->count >= 0) {
+            complain("warning",
+                     "the results of shard %d are not those of this version: all of "
+                     "it is done again",
+                     w->shard);
+            w->recalls = w->unlike = w->stopped = false;
+            w->finished = 0;
+            end = do_shard(w, failed);
+            free_work(w);
+        }
     }
     json_free(marker);
     return end;

@@ -7,7 +7,10 @@
 #ifndef CLI_BATCH_SINK_H
 #define CLI_BATCH_SINK_H
 
+#include <stdio.h>
+
 #include "commit.h"
+#include "json.h"
 #include "run.h"
 
 /* What a sink has made of one picture, to be written in the pictures' order. */
@@ -31,6 +34,10 @@ struct sinking {
     struct parts *parts;
     int shard;
     void *state; /* the sink's own */
+    /* Of --retry-failed: the results of the run before, as far as they have been taken over. */
+    FILE *old;
+    const struct json *outputs;
+    int64_t rows;
 };
 
 struct sink {
@@ -61,6 +68,19 @@ extern const char *const form_names[]; /* for --write; ended by NULL */
 
 /* The sinks of a run into out[MOST_SINKS], ended by NULL. */
 void sinks_of(const struct run *run, const struct sink **out);
+
+/* --retry-failed takes over what did not fail: the results of one picture after the other, from
+ * the shard's files of the run before. false: they are not as they should be. */
+typedef bool sink_recall(struct sinking *s, const char *key);
+sink_recall recall_row, recall_files, recall_members, recall_arrays;
+/* NULL: the sink needs the pictures themselves, so all of the shard is done again. */
+sink_recall *recall_of(const struct sink *sink);
+/* The shard's file of that suffix, in s->old. */
+bool old_open(struct sinking *s, const char *suffix);
+/* Bytes of it, into the part. */
+bool old_copy(struct sinking *s, struct part *part, uint64_t bytes);
+/* Whether the name of a result is KEY.something */
+bool is_of_key(const char *name, const char *key);
 
 /* A map as a file of that format, of the picture; its mask if --mask asks for it. */
 bool put_map(struct text *text, const struct run *run, const struct outcome *outcome, int j,

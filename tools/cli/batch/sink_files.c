@@ -47,9 +47,28 @@ static bool add(struct sinking *s, const struct outcome *outcome, const struct p
     for (int i = 0; i < parcel->count && added && !outcome->error; i++) {
         const struct item *item = &parcel->items[i];
         struct part *part = part_open(s->parts, item->name);
-        added = part_write(part, item->data.data, item->data.length) && part_close(part);
+        added = part && part_belongs(part, outcome->input->key) &&
+                part_write(part, item->data.data, item->data.length) && part_close(part);
     }
     return added;
+}
+
+/* The files stay where they are. In the marker they have the order of the pictures. */
+bool recall_files(struct sinking *s, const char *key)
+{
+    bool taken = true;
+    for (; s->outputs && taken; s->outputs = json_next(s->outputs)) {
+        const char *name = json_string(json_get(s->outputs, "name"));
+        const char *of = json_string(json_get(s->outputs, "key"));
+        const char *digest = json_string(json_get(s->outputs, "sha256"));
+        if (!of)
+            continue;
+        if (strcmp(of, key) != 0)
+            break;
+        taken = name && digest &&
+                part_keep(s->parts, name, key, json_int(json_get(s->outputs, "bytes"), -1), digest);
+    }
+    return taken;
 }
 
 static bool finish(struct sinking *s)

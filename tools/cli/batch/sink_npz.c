@@ -20,6 +20,7 @@ struct state {
     struct zip zip;
     FILE *waiting; /* the embeddings' numbers; NULL: none are wanted */
     int64_t rows;
+    off_t embeddings; /* where those of the npz before begin; 0: not looked for */
 };
 
 static bool lacks(struct sinking *s, const char *what, int error)
@@ -88,6 +89,71 @@ static bool add(struct sinking *s, const struct outcome *outcome, const struct p
     return fwrite(outcome->embedding, sizeof(float), n, state->waiting) == n ||
            lacks(s, "embeddings", errno ? errno : EIO);
 }
+
+/* ------------------------------------------------------------------ an npz of before -------- */
+
+enum { NPY_HEADER = 128, NAME_ROOM = 8192 };
+
+/* Where the embeddings' numbers begin: the last member's; -1: there are none. */
+static off_t find_embeddings(FILE *file)
+{
+    char name[NAME_ROOM];
+    uint64_t bytes;
+    uint32_t crc;
+    while (zip_read(file, name, sizeof name, &bytes, &crc)) {
+        if (strcmp(name, "embeddings.npy") == 0)
+            return ftello(file) + NPY_HEADER;
+        if (bytes > INT64_MAX / 2 || fseeko(file, (off_t)bytes, SEEK_CUR) != 0)
+            break;
+    }
+    return -1;
+}
+
+/* The picture's row of the embeddings. */
+static bool recall_embedding(struct sinking *s, struct state *state)
+{
+    const size_t n = (size_t)s->run->session.info.classes;
+    float *row = malloc(n * sizeof *row);
+    const off_t back = ftello(s->old);
+    bool taken = row && back >= 0;
+    if (taken && state->embeddings == 0)
+        taken =
+            fseeko(s->old, 0, SEEK_SET) == 0 && (state->embeddings = find_embeddings(s->old)) > 0;
+    taken = taken &&
+            fseeko(s->old, state->embeddings + (off_t)(s->rows * (int64_t)(n * sizeof *row)),
+                   SEEK_SET) == 0 &&
+            fread(row, sizeof *row, n, s->old) == n && fseeko(s->old, back, SEEK_SET) == 0;
+    s->rows++;
+    state->rows++;
+    if (taken && fwrite(row, sizeof *row, n, state->waiting) != n)
+        taken = lacks(s, "embeddings", EIO);
+    free(row);
+    return taken;
+}
+
+/* The arrays that come next, as long as they are the picture's. */
+bool recall_arrays(struct sinking *s, const char *key)
+{
+    struct state *state = s->state;
+    char name[NAME_ROOM];
+    uint64_t bytes;
+    uint32_t crc;
+    if (!old_open(s, "maps.npz"))
+        return false;
+    for (;;) {
+        const off_t at = ftello(s->old);
+        const bool mine = zip_read(s->old, name, sizeof name, &bytes, &crc) && is_of_key(name, key);
+        if (at < 0 || (!mine && fseeko(s->old, at, SEEK_SET) != 0))
+            return false;
+        if (!mine)
+            break;
+        if (!zip_begin(&state->zip, name, bytes, crc) || !old_copy(s, state->zip.part, bytes))
+            return false;
+    }
+    return !state->waiting || recall_embedding(s, state);
+}
+
+/* ------------------------------------------------------------------ the end ----------------- */
 
 /* What waits, a piece at a time: into the crc, or (out) behind its header. */
 static bool copy_waiting(struct state *state, uint32_t *crc, struct part *out)

@@ -3,6 +3,7 @@
  * the members of a key one behind the other. Owner, mode and time are the same in all of them, so
  * that the same pictures give the same bytes.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,75 @@ static bool add(struct sinking *s, const struct outcome *outcome, const struct p
         added = added && put(s->state, item->name, item->data.data, item->data.length, '0');
     }
     return added;
+}
+
+/* ------------------------------------------------------------------ a tar of before --------- */
+
+/* A member of our own making. */
+struct member {
+    char name[8192];
+    uint64_t bytes; /* of its headers, its bytes and what fills up its last block */
+};
+
+static uint64_t whole_blocks(const char *header)
+{
+    char digits[12];
+    memcpy(digits, header + 124, 11);
+    digits[11] = '\0';
+    return (strtoull(digits, NULL, 8) + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+/* "LENGTH path=NAME\n" */
+static bool read_long_name(FILE *file, struct member *m, uint64_t bytes)
+{
+    char record[sizeof m->name + BLOCK];
+    if (bytes >= sizeof record || fread(record, 1, (size_t)bytes, file) != bytes)
+        return false;
+    record[bytes] = '\0';
+    const char *name = strstr(record, " path="), *end = name ? strchr(name, '\n') : NULL;
+    if (!end || (size_t)(end - name) >= sizeof m->name)
+        return false;
+    name += strlen(" path=");
+    memcpy(m->name, name, (size_t)(end - name));
+    m->name[end - name] = '\0';
+    return true;
+}
+
+static bool read_member(FILE *file, struct member *m)
+{
+    char header[BLOCK];
+    if (fread(header, 1, BLOCK, file) != BLOCK || !header[0])
+        return false;
+    m->bytes = BLOCK + whole_blocks(header);
+    if (header[156] != 'x') {
+        memcpy(m->name, header, MOST_NAME);
+        m->name[MOST_NAME] = '\0';
+        return true;
+    }
+    if (!read_long_name(file, m, whole_blocks(header)) || fread(header, 1, BLOCK, file) != BLOCK)
+        return false;
+    m->bytes += BLOCK + whole_blocks(header);
+    return true;
+}
+
+/* The members that come next, as long as they are the picture's; one at least. */
+bool recall_members(struct sinking *s, const char *key)
+{
+    struct member m;
+    int count = 0;
+    if (!old_open(s, "tar"))
+        return false;
+    for (;;) {
+        const off_t at = ftello(s->old);
+        const bool mine = read_member(s->old, &m) && is_of_key(m.name, key);
+        if (at < 0 || fseeko(s->old, at, SEEK_SET) != 0)
+            return false;
+        if (!mine)
+            return count > 0;
+        if (!old_copy(s, s->state, m.bytes))
+            return false;
+        count++;
+    }
 }
 
 static bool finish(struct sinking *s)

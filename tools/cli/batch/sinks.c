@@ -16,6 +16,22 @@ const struct form forms[] = {
 };
 const char *const form_names[] = {"files", "tar", "npz", NULL};
 
+static const struct {
+    const struct sink *sink;
+    sink_recall *recall;
+} recalls[] = {{&sink_rows, recall_row},
+               {&sink_files, recall_files},
+               {&sink_tar, recall_members},
+               {&sink_npz, recall_arrays}};
+
+sink_recall *recall_of(const struct sink *sink)
+{
+    for (size_t i = 0; i < sizeof recalls / sizeof *recalls; i++)
+        if (recalls[i].sink == sink)
+            return recalls[i].recall;
+    return NULL;
+}
+
 void sinks_of(const struct run *run, const struct sink **out)
 {
     int n = 0;
@@ -81,6 +97,38 @@ void parcel_free(struct parcel *p)
     parcel_clear(p);
     free(p->items);
     *p = (struct parcel){0};
+}
+
+/* ------------------------------------------------------------------ results before ----------- */
+
+bool old_open(struct sinking *s, const char *suffix)
+{
+    char name[64];
+    if (s->old)
+        return true;
+    shard_name(name, sizeof name, s->shard, suffix);
+    char *path = path_in(s->run->folder, name);
+    s->old = path ? fopen(path, "re") : NULL;
+    free(path);
+    return s->old != NULL;
+}
+
+bool old_copy(struct sinking *s, struct part *part, uint64_t bytes)
+{
+    char piece[1 << 14];
+    while (bytes > 0) {
+        const size_t n = bytes < sizeof piece ? (size_t)bytes : sizeof piece;
+        if (fread(piece, 1, n, s->old) != n || !part_write(part, piece, n))
+            return false;
+        bytes -= n;
+    }
+    return true;
+}
+
+bool is_of_key(const char *name, const char *key)
+{
+    const size_t n = strlen(key);
+    return strncmp(name, key, n) == 0 && name[n] == '.';
 }
 
 /* ------------------------------------------------------------------ maps ------------------- */

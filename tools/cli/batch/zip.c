@@ -132,6 +132,31 @@ bool zip_end(struct zip *zip)
     return written;
 }
 
+static uint64_t number_at(const unsigned char *p, int bytes)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < bytes; i++)
+        value |= (uint64_t)p[i] << (8 * i);
+    return value;
+}
+
+bool zip_read(FILE *file, char *name, size_t size, uint64_t *bytes, uint32_t *crc)
+{
+    unsigned char h[30], extra[20];
+    if (fread(h, 1, sizeof h, file) != sizeof h || number_at(h, 4) != 0x04034b50)
+        return false;
+    const size_t length = (size_t)number_at(h + 26, 2), more = (size_t)number_at(h + 28, 2);
+    *crc = (uint32_t)number_at(h + 14, 4);
+    *bytes = number_at(h + 18, 4);
+    if (length >= size || (more != 0 && more != sizeof extra) ||
+        fread(name, 1, length, file) != length || fread(extra, 1, more, file) != more)
+        return false;
+    name[length] = '\0';
+    if (more)
+        *bytes = number_at(extra + 4, 8);
+    return true;
+}
+
 void npy_header(struct text *out, int64_t rows, int columns)
 {
     char words[128];

@@ -3,6 +3,8 @@
 #ifndef CLI_BATCH_ZIP_H
 #define CLI_BATCH_ZIP_H
 
+#include <stdio.h>
+
 #include "commit.h"
 #include "tools/cli/text.h"
 
@@ -18,6 +20,10 @@ uint32_t zip_crc(uint32_t crc, const void *data, size_t bytes); /* crc: 0 at fir
 bool zip_begin(struct zip *zip, const char *name, uint64_t bytes, uint32_t crc);
 bool zip_add(struct zip *zip, const char *name, const void *data, size_t bytes);
 bool zip_end(struct zip *zip);
+
+/* The header of a member that zip_begin() wrote, which comes next in the file; false: there is
+ * none. Its name, ended by '\0', is at most size - 1 bytes long. */
+bool zip_read(FILE *file, char *name, size_t size, uint64_t *bytes, uint32_t *crc);
 
 /* The header of an .npy: float32, C order. */
 void npy_header(struct text *out, int64_t rows, int columns);
