@@ -24,8 +24,8 @@ static struct {
 } line;
 
 static atomic_int interrupted; /* set by a signal, read by all threads: never by a lock */
-static atomic_bool patient; /* the running call may end */
-static bool stoppable;      /* the command's status tells of the signal */
+static atomic_bool patient;    /* the running call may end */
+static bool stoppable;         /* the command's status tells of the signal */
 
 double now_ms(void)
 {

@@ -42,7 +42,7 @@ static bool make_room(struct listing *l)
     return true;
 }
 
-bool listing_add(struct listing *l, const struct input *input, const char *path)
+bool listing_add(struct listing *l, struct input *input, const char *path)
 {
     struct input one = *input;
     if (!one.key && path)
@@ -58,24 +58,22 @@ bool listing_add(struct listing *l, const struct input *input, const char *path)
 
 /* ------------------------------------------------------------------ files ------------------ */
 
-static char *error_text(int error)
-{
-    return strdup(strerror(error));
-}
-
 static int add_file(struct listing *l, const char *name)
 {
-    struct stat info;
-    struct input one = {.name = strdup(name), .archive = NO_ARCHIVE, .size = -1};
-    if (stat(name, &info) == 0) {
-        one.size = (int64_t)info.st_size;
-        one.mtime = (int64_t)info.st_mtime;
-        if (!S_ISREG(info.st_mode))
-            one.error = strdup("is no regular file");
-    } else {
-        one.error = error_text(errno);
-    }
-    return listing_add(l, &one, name) ? DONE : no_memory();
+    struct stat info = {0};
+    const int error = stat(name, &info) == 0 ? 0 : errno;
+    const char *why = error                    ? strerror(error)
+                      : !S_ISREG(info.st_mode) ? "is no regular file"
+                                               : NULL;
+    return listing_add(l,
+                       &(struct input){.name = strdup(name),
+                                       .error = why ? strdup(why) : NULL,
+                                       .archive = NO_ARCHIVE,
+                                       .size = error ? -1 : (int64_t)info.st_size,
+                                       .mtime = error ? 0 : (int64_t)info.st_mtime},
+                       name)
+               ? DONE
+               : no_memory();
 }
 
 static int add_folder(struct listing *l, const char *name)

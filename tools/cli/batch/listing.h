@@ -37,7 +37,7 @@ struct listing {
 int listing_make(struct listing *out, char **words, int count);
 /* Takes name and error (malloc) whatever comes of it; false without memory. key NULL: that of
  * `path`. */
-bool listing_add(struct listing *listing, const struct input *input, const char *path);
+bool listing_add(struct listing *listing, struct input *input, const char *path);
 void listing_free(struct listing *listing);
 
 #endif

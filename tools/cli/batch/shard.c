@@ -527,38 +527,47 @@ static enum shard_end do_shard(struct work *w, int *failed)
     return end;
 }
 
+/* Does the shard, and takes over what there is (fits: of a run before, and it is as it was). */
+static enum shard_end make_shard(struct work *w, bool fits, int *failed)
+{
+    sinks_of(w->run, w->sinks);
+    w->recalls = fits;
+    for (int k = 0; w->sinks[k]; k++)
+        w->recalls &= recall_of(w->sinks[k]) != NULL;
+    enum shard_end end = do_shard(w, failed);
+    free_work(w);
+    if (!w->unlike || w->count < 0)
+        return end;
+    complain("warning", "shard %d is done again as a whole: what is there is in another form",
+             w->shard);
+    w->recalls = w->unlike = w->stopped = false;
+    w->finished = 0;
+    end = do_shard(w, failed);
+    free_work(w);
+    return end;
+}
+
+/* It was done before. Of a stream its pictures are passed over. */
+static enum shard_end pass_shard(struct work *w, int *failed)
+{
+    *failed = marker_failed(w->before);
+    lines_skip(&w->run->lines, marker_inputs(w->before), *failed);
+    if (w->count >= 0 || (reading_skip(w->reading) == marker_inputs(w->before) &&
+                          reading_crc(w->reading) == marker_names(w->before)))
+        return SHARD_DONE;
+    return progress_interrupted() ? SHARD_STOPPED : SHARD_OTHER;
+}
+
 /* The shard is this worker's. */
 static enum shard_end do_locked(struct work *w, int *failed)
 {
-    struct run *run = w->run;
-    struct json *marker = marker_read(run->folder, w->shard);
-    enum shard_end end = SHARD_DONE;
-    const bool fits = marker_fits(marker, run->folder, run->settings->verify);
-    if (fits && !(run->settings->retry_failed && marker_failed(marker) > 0)) {
-        *failed = marker_failed(marker);
-        lines_skip(&run->lines, marker_inputs(marker), *failed);
-        if (w->count < 0 && (reading_skip(w->reading) != marker_inputs(marker) ||
-                             reading_crc(w->reading) != marker_names(marker)))
-            end = progress_interrupted() ? SHARD_STOPPED : SHARD_OTHER;
-    } else {
-        w->before = marker;
-        sinks_of(run, w->sinks);
-        w->recalls = fits;
-        for (int k = 0; w->sinks[k]; k++)
-            w->recalls &= recall_of(w->sinks[k]) != NULL;
-        end = do_shard(w, failed);
-        free_work(w);
-        if (w->unlike && w->count >= 0) {
-            complain("warning",
-                     "the results of shard %d are not those of this version: all of "
-                     "it is done again",
-                     w->shard);
-            w->recalls = w->unlike = w->stopped = false;
-            w->finished = 0;
-            end = do_shard(w, failed);
-            free_work(w);
-        }
-    }
+    const struct run_settings *o = w->run->settings;
+    struct json *marker = marker_read(w->run->folder, w->shard);
+    w->before = marker;
+    /* What is taken over into new files is looked at first. */
+    const bool again = o->retry_failed && marker_failed(marker) > 0;
+    const bool fits = marker_fits(marker, w->run->folder, o->verify || again);
+    const enum shard_end end = fits && !again ? pass_shard(w, failed) : make_shard(w, fits, failed);
     json_free(marker);
     return end;
 }
