@@ -12,6 +12,7 @@
 struct gallery {
     struct gallery_sheet sheet; /* what is not written yet */
     struct part *list, *rest;
+    FILE *old_list, *old_rest; /* of --retry-failed: the scripts of the run before */
 };
 
 /* ------------------------------------------------------------------ the page --------------- */
@@ -86,22 +87,27 @@ static bool flush(struct gallery *g)
     return put;
 }
 
-static bool begin(struct sinking *s)
+enum { NAME_ROOM = 80 };
+
+static const char *script_name(char out[NAME_ROOM], const struct sinking *s, const char *suffix)
 {
     char name[64];
+    shard_name(name, sizeof name, s->shard, suffix);
+    snprintf(out, NAME_ROOM, "gallery/%s", name);
+    return out;
+}
+
+static bool begin(struct sinking *s)
+{
+    char name[NAME_ROOM];
     struct gallery *g = calloc(1, sizeof *g);
     s->state = g;
     if (!g) {
         complain(PAGE, "no memory");
         return false;
     }
-    shard_name(name, sizeof name, s->shard, "list.js");
-    char path[80];
-    snprintf(path, sizeof path, "gallery/%s", name);
-    g->list = part_open(s->parts, path);
-    shard_name(name, sizeof name, s->shard, "js");
-    snprintf(path, sizeof path, "gallery/%s", name);
-    g->rest = g->list ? part_open(s->parts, path) : NULL;
+    g->list = part_open(s->parts, script_name(name, s, "list.js"));
+    g->rest = g->list ? part_open(s->parts, script_name(name, s, "js")) : NULL;
     if (!g->rest)
         return false;
     gallery_sheet_begin(&g->sheet, s->shard);
@@ -164,6 +170,64 @@ static bool add(struct sinking *s, const struct outcome *o, const struct parcel 
     return flush(g);
 }
 
+/* ------------------------------------------------------------------ a gallery of before ----- */
+
+/* Behind the first line, which begins the call. */
+static FILE *open_old(const struct sinking *s, const char *suffix)
+{
+    char name[NAME_ROOM], *line = NULL;
+    size_t room = 0;
+    char *path = path_in(s->run->folder, script_name(name, s, suffix));
+    FILE *file = path ? fopen(path, "re") : NULL;
+    if (file && getline(&line, &room, file) < 0) {
+        fclose(file);
+        file = NULL;
+    }
+    free(line);
+    free(path);
+    return file;
+}
+
+/* A row of the script, without the comma and the end of line. */
+static bool read_row(struct text *row, FILE *file)
+{
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t n = getline(&line, &room, file);
+    n -= n > 0 && line[n - 1] == '\n';
+    n -= n > 0 && line[n - 1] == ',';
+    row->length = 0;
+    if (n > 0)
+        text_add(row, line, (size_t)n);
+    free(line);
+    return n > 0 && !row->failed;
+}
+
+/* The next row that is this picture's; rows before it are of pictures that failed. */
+bool recall_pictures(struct sinking *s, const char *key)
+{
+    struct gallery *g = s->state;
+    struct gallery_row row = {0};
+    struct text begins = {0};
+    bool mine = false;
+    g->old_list = g->old_list ? g->old_list : open_old(s, "list.js");
+    g->old_rest = g->old_rest ? g->old_rest : open_old(s, "js");
+    text_put(&begins, "[");
+    text_json(&begins, key);
+    text_put(&begins, ",");
+    while (!mine && !begins.failed && g->old_list && g->old_rest &&
+           read_row(&row.list, g->old_list) && read_row(&row.sheet, g->old_rest))
+        mine = row.list.length > begins.length &&
+               memcmp(row.list.data, begins.data, begins.length) == 0;
+    if (mine)
+        gallery_sheet_put(&g->sheet, &row);
+    gallery_row_free(&row);
+    text_free(&begins);
+    return mine && flush(g);
+}
+
+/* ------------------------------------------------------------------ the end ----------------- */
+
 static bool finish(struct sinking *s)
 {
     struct gallery *g = s->state;
@@ -174,8 +238,13 @@ static bool finish(struct sinking *s)
 static void end(struct sinking *s)
 {
     struct gallery *g = s->state;
-    if (g)
+    if (g) {
         gallery_sheet_free(&g->sheet);
+        if (g->old_list)
+            fclose(g->old_list);
+        if (g->old_rest)
+            fclose(g->old_rest);
+    }
     free(g);
 }
 

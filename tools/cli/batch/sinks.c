@@ -22,7 +22,8 @@ static const struct {
 } recalls[] = {{&sink_rows, recall_row},
                {&sink_files, recall_files},
                {&sink_tar, recall_members},
-               {&sink_npz, recall_arrays}};
+               {&sink_npz, recall_arrays},
+               {&sink_gallery, recall_pictures}};
 
 sink_recall *recall_of(const struct sink *sink)
 {
