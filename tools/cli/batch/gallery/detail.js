@@ -21,6 +21,7 @@ const detail = {
       return;
     const thumbnails = card.fill(ui.id('shot'), picture, view.state.map);
     const rest = thumbnails && thumbnails !== 'bad' ? thumbnails : {};
+    ui.id('shot').hidden = rest === thumbnails && !rest.picture;
     ui.id('name').replaceChildren(ui.broken(ui.named(picture.key)));
     ui.text(ui.id('place'),
       words.say('place', {n: words.number(detail.at + 1), all: words.number(wall.count)}));
