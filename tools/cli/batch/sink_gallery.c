@@ -114,24 +114,11 @@ static bool begin(struct sinking *s)
     return flush(g);
 }
 
-/* The two halves of a picture's row are the two items of its parcel. */
-static bool pack(const struct sinking *s, const struct outcome *o, struct parcel *parcel)
+/* How the maps are drawn, and the names of their classes; both [opts_count]. */
+static void describe_maps(const struct run *run, const struct outcome *o, vitx_render_opts *opts,
+                          const char **labels)
 {
-    const struct run *run = s->run;
-    const size_t count = (size_t)run->maps.opts_count;
-    vitx_render_opts *opts = malloc(count * sizeof *opts + 1);
-    const char **labels = malloc(count * sizeof *labels + 1);
-    struct gallery_picture picture = {.key = o->input->key,
-                                      .image = o->image,
-                                      .maps = o->maps,
-                                      .labels = labels,
-                                      .map_count = (int)count,
-                                      .opts = opts};
-    if (run->classifies) {
-        picture.top = o->top;
-        picture.top_count = run->top;
-    }
-    for (size_t j = 0; opts && labels && j < count; j++) {
+    for (int j = 0; j < run->maps.opts_count; j++) {
         vitx_map_info info = VITX_MAP_INFO_INIT;
         labels[j] = NULL;
         if (!o->maps[j] || vitx_map_get_info(&info, o->maps[j]) != VITX_OK)
@@ -139,19 +126,52 @@ static bool pack(const struct sinking *s, const struct outcome *o, struct parcel
         opts[j] = explain_map_opts(&run->maps, &info, o->input->name);
         labels[j] = info.target >= 0 ? vitx_model_label(run->session.model, info.target) : NULL;
     }
+}
+
+/* A picture's row goes into two items of its parcel. */
+static bool hand_over(struct parcel *parcel, struct gallery_row *row)
+{
+    struct text *item = parcel_add(parcel, "list");
+    if (item) {
+        *item = row->list;
+        row->list = (struct text){0};
+        item = parcel_add(parcel, "sheet");
+    }
+    if (item) {
+        *item = row->sheet;
+        row->sheet = (struct text){0};
+    }
+    gallery_row_free(row);
+    return item != NULL;
+}
+
+static bool pack(const struct sinking *s, const struct outcome *o, struct parcel *parcel)
+{
+    const struct run *run = s->run;
+    const size_t count = (size_t)run->maps.opts_count;
+    vitx_render_opts *opts = malloc(count * sizeof *opts + 1);
+    const char **labels = malloc(count * sizeof *labels + 1);
+    struct text report = {0};
     struct gallery_row row = {0};
-    struct text *list = parcel_add(parcel, "list"), *sheet;
-    bool packed = opts && labels && list && gallery_row_make(&row, &picture);
-    if (packed)
-        *list = row.list;
-    sheet = packed ? parcel_add(parcel, "sheet") : NULL;
-    if (sheet)
-        *sheet = row.sheet;
-    else
-        gallery_row_free(&row);
+    struct gallery_picture picture = {.key = o->input->key,
+                                      .image = o->image,
+                                      .top = run->classifies ? o->top : NULL,
+                                      .top_count = run->classifies ? run->top : 0,
+                                      .maps = o->maps,
+                                      .labels = labels,
+                                      .map_count = (int)count,
+                                      .opts = opts};
+    if (run->settings->pages) {
+        text_format(&report, "../pages/%s.html", o->input->key);
+        picture.report = report.data;
+    }
+    if (opts && labels)
+        describe_maps(run, o, opts, labels);
+    const bool made = opts && labels && !report.failed && gallery_row_make(&row, &picture);
+    text_free(&report);
     free(labels);
     free(opts);
-    return sheet != NULL;
+    return hand_over(parcel, &row) && made;
 }
 
 static bool add(struct sinking *s, const struct outcome *o, const struct parcel *parcel)

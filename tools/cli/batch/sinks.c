@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct sink sink_files, sink_tar, sink_npz, sink_rows, sink_stats, sink_gallery;
+extern const struct sink sink_files, sink_tar, sink_npz, sink_rows, sink_stats, sink_gallery,
+    sink_pages;
 
 const struct form forms[] = {
     {"files", {&sink_rows, &sink_files}},
@@ -40,6 +41,8 @@ void sinks_of(const struct run *run, const struct sink **out)
         out[n++] = &sink_stats;
     for (int i = 0; run->form->sinks[i]; i++)
         out[n++] = run->form->sinks[i];
+    if (run->settings->pages)
+        out[n++] = &sink_pages;
     if (run->settings->gallery)
         out[n++] = &sink_gallery;
     out[n] = NULL;
