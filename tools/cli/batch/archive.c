@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "stdin.h"
+#include "tools/cli/progress.h"
 
 enum { BLOCK = 1 << 18, MOST_NAME = 4096, MOST_MEMBERS = 4 * 1000 * 1000, MOST_RATIO = 200 };
 #define MOST_BYTES ((int64_t)1 << 30) /* of a member, as of a picture on standard input */
@@ -101,6 +102,8 @@ static bool read_all(struct pack *p, char *data, size_t room, size_t *bytes)
     *bytes = 0;
     while ((code = archive_read_data_block(p->archive, &block, &length, &offset)) == ARCHIVE_OK) {
         p->came_out += (int64_t)length;
+        if (progress_interrupted())
+            return fail(p, "stopped");
         if (!check_ratio(p))
             return false;
         if (!data)

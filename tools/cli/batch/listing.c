@@ -130,11 +130,13 @@ static int add_archive(struct listing *l, const char *name)
     struct pack *pack = added ? pack_open(name, &why) : NULL;
     if (added && !pack)
         return add_failure(l, name, why) ? DONE : no_memory();
-    while (added && (step = pack_next(pack, &member)) == PACK_MEMBER)
+    while (added && !progress_interrupted() && (step = pack_next(pack, &member)) == PACK_MEMBER)
         added = add_member(l, name, &member);
-    if (added && step == PACK_FAILED)
+    if (added && !progress_interrupted() && step == PACK_FAILED)
         added = add_failure(l, name, strdup(pack_why(pack)));
     pack_close(pack);
+    if (progress_interrupted())
+        return STOPPED;
     return added ? DONE : no_memory();
 }
 

@@ -159,7 +159,8 @@ static void decode(struct work *w, struct slot *s, int i)
     const char *name = t->input->name;
     char *said;
     size_t length;
-    if (t->error) {
+    if (t->error) { /* of an archive; or the reading was stopped */
+        s->cancelled |= progress_interrupted();
         fail(s, i, t->error);
         return;
     }

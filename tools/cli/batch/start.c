@@ -70,7 +70,7 @@ static int lanes_wanted(const struct run *run, int inputs)
 {
     const struct common *c = &run->settings->explain.common;
     const size_t budget = c->budget ? c->budget : (size_t)1 << 30;
-    const size_t each = run->session.size.activation_bytes / 2 + (run->explains ? budget : 0) + 1;
+    const size_t each = run->session.size.activation_bytes + (run->explains ? budget : 0) + 1;
     const size_t room = machine_memory() / 2 / each;
     int most = on_gpu(run) ? GPU_LANES : run->session.size.threads;
     most = c->lanes ? c->lanes : most;
@@ -118,8 +118,6 @@ static int check_name(struct run *run)
 {
     const char *name = run->settings->name, *path = strstr(name, "{path}");
     const size_t size = strlen(name) + sizeof "maps/";
-    if (run->settings->explain.common.quiet && !run->explains)
-        return DONE;
     if (name[0] == '/' || strstr(name, ".."))
         return wrong_usage("--name %s: names lie below --out", name);
     if (!path || (path[6] != '.' && path[6] != '/'))
