@@ -95,4 +95,22 @@ gives 0
 out_has '^forward .* f32 '
 out_has '^gradcam '
 
+# Of a batch that runs together each picture gets its own results, though one of them is none.
+check batch
+mkdir "$folder/many"
+for i in 1 2 4 5; do
+    cp "$picture" "$folder/many/$i.png"
+done
+cp docs/images/scenes/one.png "$folder/many/5.png"
+printf 'no picture' > "$folder/many/3.png"
+for size in 1 3; do
+    run batch -m $model --device cuda --batch $size --quiet --method rollout --name '{path}.{method}.npy' \
+        --out "$folder/batch.$size" "$folder/many"
+    gives 1
+    [ "$(wc -l < "$folder/batch.$size/failed.jsonl")" = 1 ] || fail "$(cat "$folder/batch.$size/failed.jsonl")"
+done
+for map in $(cd "$folder/batch.1" && find maps -name '*.npy'); do
+    near 1e-5 "$folder/batch.1/$map" "$folder/batch.3/$map"
+done
+[ "$(find "$folder/batch.3/maps" -name '*.npy' | wc -l)" = 4 ] || fail "$(find "$folder/batch.3")"
 finish
