@@ -17,7 +17,7 @@ what=(batch -m "$model" --do classify,explain --method rollout,gradcam --write n
 batch() {
     local to=$1
     shift
-    "$program" "${what[@]}" --out "$folder/$to" "$@" "$folder/in" 2>> "$folder/$to.err"
+    "$program" "${what[@]}" --pages --out "$folder/$to" "$@" "$folder/in" 2>> "$folder/$to.err"
 }
 # The names and the sums of all that is written, but for the state.
 sums() { (cd "$1" && find . -type f ! -path './state/*' | sort | xargs cksum); }
@@ -32,6 +32,7 @@ batch whole
 [ $? = 1 ] || fail "it ended with another status than 1: $(cat "$folder/whole.err")"
 sums "$folder/whole" > "$folder/whole.sums"
 grep -q '/gallery/00004.list.js$' "$folder/whole.sums" || fail "no gallery: $(cat "$folder/whole.sums")"
+[ "$(grep -c '/pages/.*\.html$' "$folder/whole.sums")" = 8 ] || fail "no pages: $(cat "$folder/whole.sums")"
 
 check "workers at once"
 for i in 0 1 2; do
@@ -47,6 +48,20 @@ done
 wait
 batch free # what a worker left to another one that was still at it
 same free
+
+check "what failed is done again, and the rest of the gallery is taken over"
+mkdir "$folder/mend"
+cp docs/images/scenes/one.png "$folder/mend/2.png"
+cp docs/images/scenes/two.png "$folder/mend/3.png"
+printf 'no picture' > "$folder/mend/1.png"
+mend() { "$program" "${what[@]/#2/3}" --out "$folder/$1" "${@:2}" "$folder/mend" 2>> "$folder/mend.err"; }
+mend again
+cp $picture "$folder/mend/1.png"
+mend again --retry-failed || fail "it failed again: $(cat "$folder/mend.err")"
+mend mended
+diff -r --exclude=state --exclude=plan.json "$folder/again" "$folder/mended" > "$folder/differ" ||
+    fail "$(head -c 300 "$folder/differ")"
+[ "$(grep -c '/2"' "$folder/again/state/00000.jsonl")" = 1 ] || fail "the picture beside it was done again"
 
 check "Slurm's array, counted from 4 in steps of 3"
 for i in 4 7; do
@@ -69,7 +84,7 @@ same kubernetes
 
 check "GNU parallel"
 if parallel --version 2> /dev/null | grep -q 'GNU parallel'; then
-    parallel -j 2 -N0 "$program" "${what[@]}" --out "$folder/parallel" --shard auto/2 "$folder/in" ::: 1 2 \
+    parallel -j 2 -N0 "$program" "${what[@]}" --pages --out "$folder/parallel" --shard auto/2 "$folder/in" ::: 1 2 \
         2> "$folder/parallel.err"
     same parallel
 else

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import make
 from test_reach import axe
@@ -32,7 +33,7 @@ class Gallery:
     @property
     def beside(self):
         names = (f"{i:05}{end}" for i in range(self.run["shards"]) for end in (".list.js", ".js"))
-        return [self.folder / n for n in names]
+        return [*(self.folder / n for n in names), *self.folder.parent.glob("pages/**/*.html")]
 
     def rows(self):
         return [r for i in range(self.run["shards"]) for r in self.script(f"{i:05}.list.js")]
@@ -59,7 +60,7 @@ def gallery(lab):
         out = lab.folder / "gallery run"
         lab.cli(
             "batch", "--do", "classify,explain", "--method", "rollout,gradcam,features",
-            "--gallery", "--shard-size", 8, "--out", out, pictures(lab.folder / "gallery in"),
+            "--gallery", "--pages", "--shard-size", 8, "--out", out, pictures(lab.folder / "gallery in"),
             may_fail=1,
         )  # fmt: skip
         lab.made["gallery"] = Gallery(out / "gallery")
@@ -249,6 +250,25 @@ def check_one_picture(lab):
     page.locator("#vx-close").click()
     page.locator(f"#vx-wall li[data-at='{broken}'] button").click()
     assert page.locator("#vx-error").is_visible()
+
+
+def check_report_pages(lab):
+    """Each picture that did not fail has its report, whatever its name is."""
+    g = gallery(lab)
+    page = lab.open(g)
+    for i, (row, sheet) in enumerate(zip(g.rows(), g.sheets(), strict=True)):
+        page.locator(f"#vx-wall li[data-at='{i}'] button").click()
+        link = page.locator("#vx-report a")
+        assert link.is_visible() == (row[1] is None), row
+        if row[1] is None:
+            file = (g.folder / sheet["report"]).resolve()
+            href = urlsplit(link.evaluate("a => a.href"))
+            assert file.is_file() and Path(unquote(href.path)) == file, (href, row)
+            assert not href.query and not href.fragment, href
+        page.locator("#vx-close").click()
+    page.tab.goto((g.folder / g.sheets()[0]["report"]).resolve().as_uri())
+    page.ready()
+    assert page.locator("#vx-patches").is_visible()
 
 
 def check_ten_thousand(lab):

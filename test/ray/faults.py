@@ -253,6 +253,39 @@ def case_wrong_usage(lab):
         lab.equal(out)
 
 
+def case_explainer(lab):
+    """A batch of encoded pictures gets columns; whatever is wrong with it, nothing is raised."""
+    sys.path.insert(0, str(DRIVER.parent))
+    from vitx_ray import Explainer
+
+    data = [(SCENES / "one.png").read_bytes(), b"no picture", (SCENES / "two.png").read_bytes(), b""]
+    explain = Explainer(method="rollout", program=str(PROGRAM))
+    got = explain({"bytes": data, "number": [1, 2, 3, 4]})
+    assert got["number"] == [1, 2, 3, 4] and got["bytes"] is data
+    assert [e is None for e in got["error"]] == [True, False, True, False], got["error"]
+    assert got["label"][0] == "hot-air balloon" and got["probability"][0] > 0.99, got["label"]
+    assert got["map"][0].shape == (14, 14) and got["map"][1] is None
+    for broken in (Explainer(method="no such method", program=str(PROGRAM)),
+                   Explainer(program="/no/such/program"), Explainer(model="/no/model")):  # fmt: skip
+        said = broken({"bytes": data})
+        assert all(said["error"]) and len(said["error"]) == 4, said
+    try:
+        import ray.data
+    except ImportError:
+        print("      Ray Data is not installed: Explainer was called without it")
+        return
+    with lab.cluster() as cluster:
+        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False,
+                 runtime_env={"env_vars": {"PYTHONPATH": str(DRIVER.parent)}})  # fmt: skip
+        rows = ray.data.from_items([{"bytes": d, "number": i} for i, d in enumerate(data * 4)])
+        found = rows.map_batches(
+            Explainer, fn_constructor_kwargs={"method": "rollout", "program": str(PROGRAM)},
+            batch_size=4, num_cpus=1, compute=ray.data.ActorPoolStrategy(size=1),
+        ).take_all()  # fmt: skip
+        assert sorted(r["number"] for r in found) == list(range(16))
+        assert all((r["error"] is None) == (r["number"] % 2 == 0) for r in found)
+
+
 def main(wanted):
     cases = {n[len("case_") :]: f for n, f in globals().items() if n.startswith("case_")}
     failed = 0

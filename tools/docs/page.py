@@ -24,6 +24,7 @@ SHOTS = {
     "report.statistics": dict(
         page="en", size=(1280, 900), at="st=distance", part="#vx-stats", unfold="#vx-stats"
     ),
+    "gallery": dict(page="gallery", size=(1120, 560), at="sort=unsurest&map=1&low=30"),
     "report.phone": dict(page="en", size=(360, 740), at="p=2&map=generic", dark=True, touch=True),
 }
 

@@ -21,7 +21,6 @@ import argparse
 import ctypes
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -297,8 +296,8 @@ class Explainer:
                             concurrency=2, num_cpus=4, batch_size=64)
 
     Columns: label, index, probability (of the best class), error (None: there was none) and, with a
-    method, map (float32 [height, width]; None if it failed). It never raises: what goes wrong with a
-    picture, or with the whole batch, is in `error`. Each batch is written to a temporary folder and
+    method (one), map (float32 [height, width]; None if it failed). What goes wrong with a picture, or
+    with the whole batch, is in `error`, and never raised. Each batch is written to a temporary folder and
     a vitx-cli is started for it, which opens the model anew: worth it for batches of many pictures
     and for methods that take long; run() has no such cost.
     """
@@ -310,43 +309,40 @@ class Explainer:
         if model:
             self.arguments += ["-m", os.fspath(model)]
         if method:
-            self.arguments += ["--method", method, "--write", "files"]
+            self.arguments += ["--method", method, "--name", "{path}.npy"]
 
     def __call__(self, batch):
         count = len(batch[self.column])
         rows = [{} for _ in range(count)]
-        trouble = None
-        folder = tempfile.mkdtemp(prefix="vitx-")
         try:
-            trouble = self._fill(rows, batch[self.column], Path(folder))
+            with tempfile.TemporaryDirectory(prefix="vitx-") as folder:
+                trouble = self._fill(rows, batch[self.column], Path(folder))
         except Exception as error:  # whatever it is, it is an answer and not the end of the run
             trouble = f"{type(error).__name__}: {error}"
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         return {**batch, **self._columns(rows, trouble)}
 
     def _fill(self, rows, pictures, folder):
-        """Puts what vitx-cli says into the rows; says why there is nothing, if there is nothing."""
+        """Puts what vitx-cli says into the rows; says why there is nothing, if there is nothing.
+        Whatever the names say, vitx-cli looks at what is in the files."""
         (folder / "in").mkdir()
         for i, data in enumerate(pictures):
-            (folder / "in" / f"{i:08}").write_bytes(bytes(data))
+            (folder / "in" / f"{i:08}.png").write_bytes(bytes(data))
         arguments = [*self.arguments, "--out", str(folder / "out"), str(folder / "in")]
         status, said, _ = _call(self.program, arguments, self.threads)
-        for path in sorted((folder / "out").glob("predictions*/*.jsonl")) or sorted(
-            (folder / "out").glob("*predictions.jsonl")
-        ):
+        out = folder / "out"
+        for path in [*out.glob("*.predictions.jsonl"), *out.glob("failed.jsonl")]:
             for line in path.read_text(encoding="utf-8").splitlines():
                 row = json.loads(line)
-                rows[int(Path(row["key"]).name)] = row
+                rows[int(Path(row["image"]).stem)] = row
         if self.method:
-            self._maps(rows, folder / "out")
+            self._maps(rows, out)
         return None if status in (DONE, SOME_FAILED) else said or f"vitx-cli ended with {status}"
 
     def _maps(self, rows, out):
         import numpy as np
 
-        for path in out.rglob("*.npy"):
-            rows[int(path.name.split(".")[0])]["map"] = np.load(path)
+        for path in (out / "maps").rglob("*.npy"):
+            rows[int(path.stem)]["map"] = np.load(path)
 
     def _columns(self, rows, trouble):
         columns = {"label": [], "index": [], "probability": [], "error": []}

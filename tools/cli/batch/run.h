@@ -21,7 +21,7 @@ struct run_settings {
     int form; /* a place in forms */
     int shard_size, top, progress;
     size_t shard_bytes;
-    bool retry_failed, restart, plan_only, verify, normalize, gallery;
+    bool retry_failed, restart, plan_only, verify, normalize, gallery, pages;
 };
 
 struct run {

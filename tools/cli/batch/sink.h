@@ -72,7 +72,7 @@ void sinks_of(const struct run *run, const struct sink **out);
 /* --retry-failed takes over what did not fail: the results of one picture after the other, from
  * the shard's files of the run before. false: they are not as they should be. */
 typedef bool sink_recall(struct sinking *s, const char *key);
-sink_recall recall_row, recall_files, recall_members, recall_arrays;
+sink_recall recall_row, recall_files, recall_members, recall_arrays, recall_pictures;
 /* NULL: the sink needs the pictures themselves, so all of the shard is done again. */
 sink_recall *recall_of(const struct sink *sink);
 /* The shard's file of that suffix, in s->old. */

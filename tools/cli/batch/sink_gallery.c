@@ -12,6 +12,7 @@
 struct gallery {
     struct gallery_sheet sheet; /* what is not written yet */
     struct part *list, *rest;
+    FILE *old_list, *old_rest; /* of --retry-failed: the scripts of the run before */
 };
 
 /* ------------------------------------------------------------------ the page --------------- */
@@ -86,46 +87,38 @@ static bool flush(struct gallery *g)
     return put;
 }
 
-static bool begin(struct sinking *s)
+enum { NAME_ROOM = 80 };
+
+static const char *script_name(char out[NAME_ROOM], const struct sinking *s, const char *suffix)
 {
     char name[64];
+    shard_name(name, sizeof name, s->shard, suffix);
+    snprintf(out, NAME_ROOM, "gallery/%s", name);
+    return out;
+}
+
+static bool begin(struct sinking *s)
+{
+    char name[NAME_ROOM];
     struct gallery *g = calloc(1, sizeof *g);
     s->state = g;
     if (!g) {
         complain(PAGE, "no memory");
         return false;
     }
-    shard_name(name, sizeof name, s->shard, "list.js");
-    char path[80];
-    snprintf(path, sizeof path, "gallery/%s", name);
-    g->list = part_open(s->parts, path);
-    shard_name(name, sizeof name, s->shard, "js");
-    snprintf(path, sizeof path, "gallery/%s", name);
-    g->rest = g->list ? part_open(s->parts, path) : NULL;
+    g->list = part_open(s->parts, script_name(name, s, "list.js"));
+    g->rest = g->list ? part_open(s->parts, script_name(name, s, "js")) : NULL;
     if (!g->rest)
         return false;
     gallery_sheet_begin(&g->sheet, s->shard);
     return flush(g);
 }
 
-/* The two halves of a picture's row are the two items of its parcel. */
-static bool pack(const struct sinking *s, const struct outcome *o, struct parcel *parcel)
+/* How the maps are drawn, and the names of their classes; both [opts_count]. */
+static void describe_maps(const struct run *run, const struct outcome *o, vitx_render_opts *opts,
+                          const char **labels)
 {
-    const struct run *run = s->run;
-    const size_t count = (size_t)run->maps.opts_count;
-    vitx_render_opts *opts = malloc(count * sizeof *opts + 1);
-    const char **labels = malloc(count * sizeof *labels + 1);
-    struct gallery_picture picture = {.key = o->input->key,
-                                      .image = o->image,
-                                      .maps = o->maps,
-                                      .labels = labels,
-                                      .map_count = (int)count,
-                                      .opts = opts};
-    if (run->classifies) {
-        picture.top = o->top;
-        picture.top_count = run->top;
-    }
-    for (size_t j = 0; opts && labels && j < count; j++) {
+    for (int j = 0; j < run->maps.opts_count; j++) {
         vitx_map_info info = VITX_MAP_INFO_INIT;
         labels[j] = NULL;
         if (!o->maps[j] || vitx_map_get_info(&info, o->maps[j]) != VITX_OK)
@@ -133,19 +126,52 @@ static bool pack(const struct sinking *s, const struct outcome *o, struct parcel
         opts[j] = explain_map_opts(&run->maps, &info, o->input->name);
         labels[j] = info.target >= 0 ? vitx_model_label(run->session.model, info.target) : NULL;
     }
+}
+
+/* A picture's row goes into two items of its parcel. */
+static bool hand_over(struct parcel *parcel, struct gallery_row *row)
+{
+    struct text *item = parcel_add(parcel, "list");
+    if (item) {
+        *item = row->list;
+        row->list = (struct text){0};
+        item = parcel_add(parcel, "sheet");
+    }
+    if (item) {
+        *item = row->sheet;
+        row->sheet = (struct text){0};
+    }
+    gallery_row_free(row);
+    return item != NULL;
+}
+
+static bool pack(const struct sinking *s, const struct outcome *o, struct parcel *parcel)
+{
+    const struct run *run = s->run;
+    const size_t count = (size_t)run->maps.opts_count;
+    vitx_render_opts *opts = malloc(count * sizeof *opts + 1);
+    const char **labels = malloc(count * sizeof *labels + 1);
+    struct text report = {0};
     struct gallery_row row = {0};
-    struct text *list = parcel_add(parcel, "list"), *sheet;
-    bool packed = opts && labels && list && gallery_row_make(&row, &picture);
-    if (packed)
-        *list = row.list;
-    sheet = packed ? parcel_add(parcel, "sheet") : NULL;
-    if (sheet)
-        *sheet = row.sheet;
-    else
-        gallery_row_free(&row);
+    struct gallery_picture picture = {.key = o->input->key,
+                                      .image = o->image,
+                                      .top = run->classifies ? o->top : NULL,
+                                      .top_count = run->classifies ? run->top : 0,
+                                      .maps = o->maps,
+                                      .labels = labels,
+                                      .map_count = (int)count,
+                                      .opts = opts};
+    if (run->settings->pages) {
+        text_format(&report, "../pages/%s.html", o->input->key);
+        picture.report = report.data;
+    }
+    if (opts && labels)
+        describe_maps(run, o, opts, labels);
+    const bool made = opts && labels && !report.failed && gallery_row_make(&row, &picture);
+    text_free(&report);
     free(labels);
     free(opts);
-    return sheet != NULL;
+    return hand_over(parcel, &row) && made;
 }
 
 static bool add(struct sinking *s, const struct outcome *o, const struct parcel *parcel)
@@ -164,6 +190,64 @@ static bool add(struct sinking *s, const struct outcome *o, const struct parcel 
     return flush(g);
 }
 
+/* ------------------------------------------------------------------ a gallery of before ----- */
+
+/* Behind the first line, which begins the call. */
+static FILE *open_old(const struct sinking *s, const char *suffix)
+{
+    char name[NAME_ROOM], *line = NULL;
+    size_t room = 0;
+    char *path = path_in(s->run->folder, script_name(name, s, suffix));
+    FILE *file = path ? fopen(path, "re") : NULL;
+    if (file && getline(&line, &room, file) < 0) {
+        fclose(file);
+        file = NULL;
+    }
+    free(line);
+    free(path);
+    return file;
+}
+
+/* A row of the script, without the comma and the end of line. */
+static bool read_row(struct text *row, FILE *file)
+{
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t n = getline(&line, &room, file);
+    n -= n > 0 && line[n - 1] == '\n';
+    n -= n > 0 && line[n - 1] == ',';
+    row->length = 0;
+    if (n > 0)
+        text_add(row, line, (size_t)n);
+    free(line);
+    return n > 0 && !row->failed;
+}
+
+/* The next row that is this picture's; rows before it are of pictures that failed. */
+bool recall_pictures(struct sinking *s, const char *key)
+{
+    struct gallery *g = s->state;
+    struct gallery_row row = {0};
+    struct text begins = {0};
+    bool mine = false;
+    g->old_list = g->old_list ? g->old_list : open_old(s, "list.js");
+    g->old_rest = g->old_rest ? g->old_rest : open_old(s, "js");
+    text_put(&begins, "[");
+    text_json(&begins, key);
+    text_put(&begins, ",");
+    while (!mine && !begins.failed && g->old_list && g->old_rest &&
+           read_row(&row.list, g->old_list) && read_row(&row.sheet, g->old_rest))
+        mine = row.list.length > begins.length &&
+               memcmp(row.list.data, begins.data, begins.length) == 0;
+    if (mine)
+        gallery_sheet_put(&g->sheet, &row);
+    gallery_row_free(&row);
+    text_free(&begins);
+    return mine && flush(g);
+}
+
+/* ------------------------------------------------------------------ the end ----------------- */
+
 static bool finish(struct sinking *s)
 {
     struct gallery *g = s->state;
@@ -174,8 +258,13 @@ static bool finish(struct sinking *s)
 static void end(struct sinking *s)
 {
     struct gallery *g = s->state;
-    if (g)
+    if (g) {
         gallery_sheet_free(&g->sheet);
+        if (g->old_list)
+            fclose(g->old_list);
+        if (g->old_rest)
+            fclose(g->old_rest);
+    }
     free(g);
 }
 

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct sink sink_files, sink_tar, sink_npz, sink_rows, sink_stats, sink_gallery;
+extern const struct sink sink_files, sink_tar, sink_npz, sink_rows, sink_stats, sink_gallery,
+    sink_pages;
 
 const struct form forms[] = {
     {"files", {&sink_rows, &sink_files}},
@@ -22,7 +23,8 @@ static const struct {
 } recalls[] = {{&sink_rows, recall_row},
                {&sink_files, recall_files},
                {&sink_tar, recall_members},
-               {&sink_npz, recall_arrays}};
+               {&sink_npz, recall_arrays},
+               {&sink_gallery, recall_pictures}};
 
 sink_recall *recall_of(const struct sink *sink)
 {
@@ -39,6 +41,8 @@ void sinks_of(const struct run *run, const struct sink **out)
         out[n++] = &sink_stats;
     for (int i = 0; run->form->sinks[i]; i++)
         out[n++] = run->form->sinks[i];
+    if (run->settings->pages)
+        out[n++] = &sink_pages;
     if (run->settings->gallery)
         out[n++] = &sink_gallery;
     out[n] = NULL;

@@ -25,6 +25,7 @@ const card = {
     canvas.setAttribute('aria-hidden', 'true');
     card.paint(canvas, map);
     const [x0, y0, x1, y1] = map.box;
+    canvas.classList.toggle('part', x0 > 0.004 || y0 > 0.004 || x1 < 0.996 || y1 < 0.996);
     canvas.style.left = 100 * x0 + '%';
     canvas.style.top = 100 * y0 + '%';
     canvas.style.width = 100 * (x1 - x0) + '%';
@@ -100,7 +101,8 @@ const card = {
     else
       what.append(ui.make('span', 'part', picture.error !== null ? words.say('failed') : '–'));
     const name = ui.make('span', 'name');
-    name.append(ui.named(picture.key));
+    name.append(ui.named(picture.key.slice(picture.key.lastIndexOf('/') + 1)));
+    name.title = ui.short(picture.key, 2000);
     button.append(ui.make('span', 'shot'), what, name);
     button.setAttribute('aria-label', card.spoken(picture));
     item.append(button);

@@ -21,6 +21,7 @@ const detail = {
       return;
     const thumbnails = card.fill(ui.id('shot'), picture, view.state.map);
     const rest = thumbnails && thumbnails !== 'bad' ? thumbnails : {};
+    ui.id('shot').hidden = rest === thumbnails && !rest.picture;
     ui.id('name').replaceChildren(ui.broken(ui.named(picture.key)));
     ui.text(ui.id('place'),
       words.say('place', {n: words.number(detail.at + 1), all: words.number(wall.count)}));
@@ -47,8 +48,7 @@ const detail = {
       size ? words.say('facts', {width: size[0], height: size[1], shard}) :
              words.say('facts_short', {shard}));
     const link = ui.make('a', '', words.say('report'));
-    ui.id('report').hidden =
-      typeof report !== 'string' || !/^(\.\.\/)?[^:/\\?#]+(\/[^:\\?#]+)*$/.test(report);
+    ui.id('report').hidden = typeof report !== 'string' || !report.startsWith('../pages/');
     if (!ui.id('report').hidden)
       link.href =
         report.split('/').map((part) => part === '..' ? part : encodeURIComponent(part)).join('/');
