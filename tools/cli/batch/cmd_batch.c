@@ -442,7 +442,8 @@ static int run_batch(const void *given, char **words, int count)
 
 const struct command cmd_batch = {
     .name = "batch",
-    .summary = "Does very many pictures in shards, alone or beside other workers; goes on after any end.",
+    .summary =
+        "Does very many pictures in shards, alone or beside other workers; goes on after any end.",
     .usage = "[-m MODEL] --out DIR [OPTIONS] INPUT...",
     .details =
         "An INPUT is a picture, a folder (with the folders in it), a pattern, - (a list of names "
