@@ -158,7 +158,8 @@ static bool enter(struct exchange *x, int key, struct problem *why)
 static bool check_room(struct exchange *x, struct problem *why)
 {
     const double cost = x->ask ? ask_cost(x->ask) : 1;
-    if (!work_has_room(x->server->work, cost, why))
+    /* A job waits as long as it has to. */
+    if (!x->async && !work_has_room(x->server->work, cost, why))
         return false;
     /* JSON is there three times: as text, as values, and what they stand for. */
     const size_t bytes =
