@@ -33,12 +33,12 @@ start() {
     finish
     exit 1
 }
-# stop [STATUS]: SIGTERM, and what comes of it; a sanitizer has nothing to say
+# stop: SIGTERM, and what comes of it; a sanitizer has nothing to say
 stop() {
     kill -TERM "$server"
     wait "$server"
     status=$?
-    [ "$status" = "${1:-0}" ] || fail "the server's status is $status: $(tail -5 "$log")"
+    [ "$status" = 0 ] || fail "the server's status is $status: $(tail -5 "$log")"
     ! grep -qE 'Sanitizer|runtime error' "$log" || fail "$(grep -E -A 12 'Sanitizer|runtime error' "$log")"
 }
 # raw FORMAT [OPTION...]: a request as it stands, in printf's way; the answer goes to $out
@@ -256,6 +256,7 @@ size=$(wc -c < $picture)
 json=$(printf '{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"parameters":{"binary_data_size":%d}}]}' $((size + 4)))
 raw_picture() {
     printf '%s' "$json"
+    # shellcheck disable=SC2059
     printf "$(printf '\\x%02x\\x%02x\\x%02x\\x%02x' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16)) 0)"
     cat $picture
 }
@@ -283,7 +284,7 @@ job_is_done() {
     ask GET "$job"
     grep -q '"state":"done"' "$out"
 }
-check a job is done
+check "a job is done"
 within 20 job_is_done || fail "$(cat "$out")"
 is 200 GET "$job/result"
 has '"explanations"'

@@ -158,10 +158,9 @@ static bool enter(struct exchange *x, int key, struct problem *why)
 static bool check_room(struct exchange *x, struct problem *why)
 {
     const double cost = x->ask ? ask_cost(x->ask) : 1;
-    if (!work_has_room(x->server->work, cost, why)) {
-        metrics_rejected("queue");
+    /* A job waits as long as it has to. */
+    if (!x->async && !work_has_room(x->server->work, cost, why))
         return false;
-    }
     /* JSON is there three times: as text, as values, and what they stand for. */
     const size_t bytes =
         (size_t)x->length * (media_is(x->content_type, "application/json") ? 3 : 1);
