@@ -51,7 +51,8 @@ report() {
 # What takes longest begins first, so that no processor waits for one program at the end.
 long=(test_methods test_backward test_boundary test_every_method test_kernels cli_report.sh cli_batch.sh
     test_cams scenes.sh test_cuda_attention test_cuda_library test_panels test_attention
-    test_report test_evaluate test_precisions test_pixels test_sizes test_pictures test_variants cli_serve.sh)
+    test_report test_evaluate test_precisions test_pixels test_sizes test_pictures test_variants cli_serve.sh
+    test_serve_work)
 is_long() {
     [[ " ${long[*]} " = *" $1 "* ]]
 }

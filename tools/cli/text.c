@@ -55,9 +55,7 @@ void text_format(struct text *text, const char *format, ...)
     va_end(args);
 }
 
-/* Bytes of the UTF-8 sequence at p, 0 where there is none (RFC 3629: no overlong forms, no
- * surrogates, nothing above U+10FFFF). */
-static int utf8_length(const unsigned char *p)
+int utf8_length(const unsigned char *p)
 {
     const int n = p[0] < 0x80                   ? 1
                   : p[0] >= 0xc2 && p[0] < 0xe0 ? 2

@@ -16,6 +16,9 @@ struct text {
 void text_add(struct text *text, const void *data, size_t bytes);
 void text_put(struct text *text, const char *words);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Bytes of the UTF-8 character at p; 0: none (RFC 3629: no overlong forms, no surrogates, nothing
+ * above U+10FFFF). The text ends in a zero byte. */
+int utf8_length(const unsigned char *p);
 /* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD; NULL becomes null. */
 void text_json(struct text *text, const char *words);
 /* A number with the digits that give the float again; null if it is none that JSON has. */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/cli/text.h"
+
 enum { MOST_PART = 200 }; /* bytes of a part of a key: endings are to fit into a file's name, too */
 
 /* FNV-1a */
@@ -75,19 +77,7 @@ const char *keys_find(const struct keys *keys, const char *text)
 /* Bytes of the UTF-8 character at p; 0: none, or one of control. */
 static size_t character(const unsigned char *p)
 {
-    const size_t n = p[0] < 0x80                   ? 1
-                     : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-                     : (p[0] & 0xf0) == 0xe0       ? 3
-                     : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-                                                   : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f) || p[0] < 0x20 ||
-        p[0] == 0x7f)
-        return 0;
-    return n;
+    return *p < 0x20 || *p == 0x7f ? 0 : (size_t)utf8_length(p);
 }
 
 /* One part of a path, `length` bytes; a long one is cut, and has its hash behind it. */
