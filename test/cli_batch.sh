@@ -114,6 +114,16 @@ batch --out globbed --plan-only 'in/?.png'
 gives 0
 out_has '"inputs":7,"shards":2'
 
+check "results among the pictures"
+mkdir among
+cp "$picture" among
+echo among > among.list
+for input in among @among.list 'amon*'; do
+    batch --out among/results "$input"
+    gives 2
+    err_has "lies in the input"
+done
+
 check "keys that would be the same"
 mkdir -p twins
 cp "$picture" twins/a.png
@@ -161,14 +171,64 @@ else
     stream --out stream "${maps[@]}" < other.tar
     gives 2
     err_has "not the stream that was read before"
-    stream --out cut "${maps[@]}" < <(head -c 120000 a.tar)
+    # Where it breaks off may be anywhere: within a picture, within a header, between two shards.
+    for most in 120000 100000 50000 2000 100; do
+        rm -rf cut
+        stream --out cut "${maps[@]}" < <(head -c $most a.tar)
+        gives 1
+        grep -q '"key":"standard input"' cut/failed.jsonl || fail "$(cat cut/failed.jsonl)"
+        stream --out cut --retry-failed "${maps[@]}" < a.tar
+        gives 1
+        same stream cut
+    done
+    stream --out cut --retry-failed "${maps[@]}" < other.tar
+    gives 2
+    tar cbf 1 ended.tar in/[1-4].png
+    tar cf longer.tar in/[1-5].png
+    stream --out longer < longer.tar
+    gives 0
+    stream --out longer < ended.tar
+    gives 2
+    # Of four pictures whose tar is cut behind them the shard is full, and the next one has the failure.
+    stream --out trailer < <(head -c -1000 ended.tar)
     gives 1
-    grep -q '"key":"standard input"' cut/failed.jsonl || fail "$(cat cut/failed.jsonl)"
-    stream --out cut --retry-failed "${maps[@]}" < a.tar
+    [ -e trailer/00001.predictions.jsonl ] || fail "$(cat trailer/failed.jsonl)"
+    stream --out trailer --retry-failed < ended.tar
+    gives 0
+    [ ! -s trailer/failed.jsonl ] || fail "$(cat trailer/failed.jsonl)"
+    [ ! -e trailer/00001.predictions.jsonl ] || fail "a shard of nothing"
+
+    check "an archive that is not as it was"
+    mkdir order
+    for colour in 255 0; do
+        (printf 'P6 8 8 255\n' && head -c 192 /dev/zero | tr '\0' "\\$(printf %o $colour)") > order/$colour.ppm
+    done
+    tar cf order.tar order/0.ppm order/255.ppm
+    batch --out order.out --plan-only order.tar
+    tar cf order.tar order/255.ppm order/0.ppm
+    batch --out order.out order.tar
     gives 1
-    same stream cut
+    [ "$(wc -l < order.out/failed.jsonl)" = 2 ] || fail "a picture has the answer of another: $(cat order.out/*.jsonl)"
+    tar cf order.tar order/0.ppm order/255.ppm
+    batch --out order.out --retry-failed order.tar
+    gives 0
+    cp in/text.jpg order/0.ppm
+    tar cf mended.tar order/0.ppm order/255.ppm
+    batch --out mended.out mended.tar
+    gives 1
+    cp "$picture" order/0.ppm
+    tar cf mended.tar order/0.ppm order/255.ppm
+    batch --out mended.out --retry-failed mended.tar
+    gives 0
+    batch --out mended.out mended.tar
+    gives 0
 
     check "hostile archives"
+    # A name that has no room behind that of --out
+    deep=$(printf 'd%.0s/' {1..1990})
+    tar cf deep.tar --transform "s,^in/1,$deep$(printf 'e%.0s' {1..90})," in/1.png in/2.png
+    batch --out deep.out/$(printf 'f%.0s' {1..200}) --method rollout deep.tar
+    gives 0
     mkdir -p evil
     cp "$picture" evil/up.png
     ln -s /etc/passwd evil/link.png
@@ -282,6 +342,13 @@ gives 75
 batch --out full "${maps[@]}" --write tar in
 gives 1
 same whole full
+
+check "a second try that is killed"
+cp -r whole again
+touch again/00002.tar.part
+batch --out again "${maps[@]}" --write tar in
+gives 1
+same whole again
 
 check "torn lines"
 mkdir torn

@@ -149,7 +149,7 @@ is 404 GET '/v2/models/%zz'
 is 200 POST /v1/classify?top=2 $picture
 has 'Content-Type: application/json'
 has 'X-Content-Type-Options: nosniff'
-has 'ETag: "'
+has 'ETag: W/"'
 body > "$folder/answer"
 check the numbers are those of the command line
 "$program" classify -m $model --json --top 2 $picture > "$folder/line"
@@ -373,8 +373,49 @@ check the end
 stop
 grep -q 'POST /v1/classify 200' "$log" || fail "--verbose names no request"
 
+# ------------------------------------------------------------------ equal work, a folder that goes ----
+start -m $model --grace 0 --contexts 2 --job-dir "$folder/jobs"
+is 202 POST '/v1/explain?method=rise&set.n=90000&async=1' $picture
+long=$(sed -n 's/^Location: \(.*\)\r$/\1/p' "$out")
+is 202 POST '/v1/classify?top=2&async=1' $picture
+is 200 POST '/v1/classify?top=2' $picture # the same, and behind nothing
+is 204 DELETE "$long"
+is 400 POST '/v1/explain?target=999' $picture
+if grep -q 'golden' "$out"; then fail "a client is told where the model lies: $(body)"; fi
+is 403 POST '/v1/classify?top=2' $picture 'Origin: http://evil.example'
+is 403 POST '/v1/classify?top=2' $picture 'Origin: null'
+is 403 POST '/v1/classify?top=2' $picture 'Sec-Fetch-Site: same-site'
+is 200 POST '/v1/classify?top=2' $picture 'Sec-Fetch-Site: same-origin'
+is 200 POST '/v1/classify?top=2' $picture 'Origin: http://test'
+tag=$(ask POST '/v1/classify?top=2' $picture && sed -n 's/^ETag: \(.*\)\r$/\1/p' "$out")
+length=$(grep -a '^Content-Length' "$out")
+is 304 POST '/v1/classify?top=2' $picture "If-None-Match: $tag"
+has "$length"
+[ -z "$(body)" ] || fail "a body: $(body)"
+rm -r "$folder/jobs"
+is 503 POST '/v1/classify?top=3&async=1' $picture
+has 'Retry-After: 1'
+stop
+check a socket that somebody listens on
+: > "$folder/log.unix"
+: > "$folder/log.again"
+"$program" serve -m $model --grace 0 --listen "unix:$folder/socket" 2> "$folder/log.unix" &
+server=$!
+within 20 grep -q listening "$folder/log.unix" || fail "$(cat "$folder/log.unix")"
+run serve -m $model --listen "unix:$folder/socket"
+gives 1
+err_has 'in use'
+kill -KILL "$server"
+wait "$server" 2> "$folder/ms"
+check a socket that was left
+"$program" serve -m $model --grace 0 --listen "unix:$folder/socket" 2> "$folder/log.again" &
+server=$!
+within 20 grep -q listening "$folder/log.again" || fail "$(cat "$folder/log.again")"
+log=$folder/log.again
+stop
+
 # ------------------------------------------------------------------ keys, shares, limits --------
-printf '# ours\nfirst-key-0123456789\nsecond-key-0123456789\n' > "$folder/keys"
+printf '# ours\nfirst-key-0123456789\n second-key-0123456789 \r\n' > "$folder/keys"
 start -m $model --keys "$folder/keys" --grace 0 --per-client 1 --max-body 100K --max-pixels 2000
 is 401 GET /v1/models
 has 'WWW-Authenticate: Bearer'

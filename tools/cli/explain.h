@@ -100,6 +100,7 @@ struct making {
     int size;                /* pictures that fit */
     int status;              /* exit status of the batch */
     bool cancelled;          /* Ctrl-C, or who waited has gone */
+    bool lacks_memory; /* a map was not made for want of memory */
     vitx_prediction *top;    /* [size, ranks]: the best classes of the pictures     */
     bool *settled;           /* [size, opts_count]: the map was made, or reported   */
     vitx_map **maps;         /* [size, opts_count]: of one call                     */

@@ -48,6 +48,7 @@ static int attempt(struct making *g, int first, int n, int only)
     const int code = (plan->settings->flip ? vitx_explain_flip : vitx_explain_many)(
         g->maps, g->context, (const vitx_image *const *)g->batch->images + first, n, g->opts, m);
     if (code != VITX_OK && code != VITX_CANCELLED && n * m == 1) {
+        g->lacks_memory |= code == VITX_NOMEM;
         g->reasons[g->which[0]] = strdup(reason());
         g->settled[first * all + g->which[0]] = true;
         g->status = SOME_FAILED;
@@ -112,6 +113,7 @@ int making_run(struct making *g, vitx_context *context, const struct batch *batc
     g->context = context;
     g->batch = batch;
     g->status = DONE;
+    g->lacks_memory = false;
     some |= g->plan->ranks > 0;
     int code = g->plan->ranks ? find_ranks(g) : VITX_OK;
     if (code == VITX_OK)

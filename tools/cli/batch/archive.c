@@ -136,7 +136,8 @@ static enum pack_step step(struct pack *p)
     const int code = archive_read_next_header(p->archive, &p->entry);
     if (code == ARCHIVE_EOF)
         return PACK_END;
-    if (code < ARCHIVE_WARN) {
+    /* RETRY: a damaged header. What it may have been is not passed over in silence. */
+    if (code < ARCHIVE_WARN || code == ARCHIVE_RETRY) {
         p->entry = NULL;
         fail_by_library(p);
         return PACK_FAILED;

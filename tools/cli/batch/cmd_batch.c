@@ -159,7 +159,7 @@ static int open_folder(const struct run_settings *o)
     }
     const bool made = make_folders(state);
     free(state);
-    return made ? DONE : SOME_FAILED;
+    return made ? DONE : STOPPED;
 }
 
 static bool is_below(const char *path, const char *folder)
@@ -193,12 +193,12 @@ static bool same_folder(const char *a, const char *b)
 
 /* That no input lies in the folder, whose files are replaced, nor the folder in an input, which
  * would have results among its pictures then. */
-static int check_places(const char *folder, char **words, int count, const struct listing *l)
+static int check_places(const char *folder, const struct listing *l)
 {
     const char *last = NULL;
-    for (int i = 0; i < count; i++)
-        if (is_folder(words[i]) && leads_into(folder, false, words[i]))
-            return wrong_usage("--out %s lies in the input %s", folder, words[i]);
+    for (int i = 0; i < l->folders.count; i++)
+        if (leads_into(folder, false, l->folders.items[i]))
+            return wrong_usage("--out %s lies in the input %s", folder, l->folders.items[i]);
     for (int i = 0; i < l->count + l->archives.count; i++) {
         const bool file = i < l->count;
         const char *name = file ? l->inputs[i].name : l->archives.items[i - l->count];
@@ -230,6 +230,7 @@ struct course {
     int failed, last;  /* pictures; the shard that was worked on last */
     struct list taken; /* shards that other workers had */
     bool stopped, over, other;
+    bool none; /* of a stream: there was nothing for the shard behind the last one */
 };
 
 /* A shard that another worker has is tried once more behind all others: that one may have ended. */
@@ -249,23 +250,44 @@ static void do_one(struct run *run, struct reading *reading, int shard, struct c
     c->failed += end == SHARD_DONE ? failed : 0;
     c->stopped |= end == SHARD_STOPPED || end == SHARD_OTHER;
     c->over |= end == SHARD_NONE;
+    c->none |= end == SHARD_NONE;
     c->other |= end == SHARD_OTHER;
     if (end == SHARD_TAKEN)
         put_off(c, shard);
 }
 
+/* A stream has come to its end before that shard. If it broke off there before, what says so goes;
+ * if there were pictures, that was another stream. */
+static void end_stream(struct run *run, int shard, struct course *c)
+{
+    struct json *last = shard > 0 ? marker_read(run->folder, shard - 1) : NULL;
+    struct json *marker = marker_read(run->folder, shard);
+    const bool broke = marker_inputs(last) > marker_pictures(last); /* or: it has, again */
+    if (marker && !broke && marker_pictures(marker) > 0)
+        c->other = c->stopped = true;
+    else if (marker && !broke && lock_take(&run->locks, shard)) {
+        discard_shard(run->folder, shard);
+        lock_give(&run->locks, shard);
+    }
+    json_free(last);
+    json_free(marker);
+}
+
 static void do_all(struct run *run, struct reading *reading, struct course *c)
 {
     const bool stream = run->plan.listing.stream;
-    for (int i = 0; (stream ? !c->over : i < run->plan.shards) && !c->stopped; i++) {
+    int i = 0;
+    for (; (stream ? !c->over : i < run->plan.shards) && !c->stopped; i++) {
         if (progress_interrupted())
             c->stopped = true;
         else if (is_chosen(&run->choice, i))
             do_one(run, reading, i, c);
         else if (stream)
-            c->over = reading_skip(reading) == 0;
+            c->over = c->none = reading_skip(reading) == 0;
         c->over |= stream && reading_over(reading);
     }
+    if (stream && c->over && !c->stopped && !progress_interrupted())
+        end_stream(run, c->none ? i - 1 : i, c);
 }
 
 /* Those that were put off; a stream has gone by. */
@@ -371,6 +393,8 @@ static int agree(struct run *run, struct listing *listing)
     if (status == DONE && o->restart)
         status = discard(run);
     if (status == DONE)
+        lock_join(&run->locks);
+    if (status == DONE)
         status = plan_agree(&run->plan, run->folder, &head, listing, &cut, &run->locks);
     text_free(&head);
     const int most = choice_most(&run->choice);
@@ -393,7 +417,7 @@ static int begin(struct run *run, char **words, int count)
     if (status == DONE)
         status = open_folder(run->settings);
     if (status == DONE)
-        status = check_places(run->folder, words, count, &listing);
+        status = check_places(run->folder, &listing);
     if (status == DONE)
         status = locks_open(&run->locks, run->folder) ? DONE : STOPPED;
     if (status == DONE)

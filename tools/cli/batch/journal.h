@@ -41,7 +41,11 @@ void marking_free(struct marking *marking);
 struct json *marker_read(const char *folder, int shard);
 /* Whether the files that it tells of are there, and have that size; verify: and that digest. */
 bool marker_fits(const struct json *marker, const char *folder, bool verify);
+/* Removes what a --retry-failed that was killed has left under way beside these files. */
+void marker_tidy(const struct json *marker, const char *folder);
 int marker_inputs(const struct json *marker);
+/* Of a stream: the same without what stands for the stream, where that broke off. */
+int marker_pictures(const struct json *marker);
 int marker_failed(const struct json *marker);
 uint32_t marker_names(const struct json *marker);
 /* Whether the key is among the failed ones; the size that was accepted for it, -1: none. */
@@ -51,6 +55,8 @@ int64_t marker_accepted(const struct json *marker, const char *key);
 /* failed.jsonl of all markers of shards 0 .. shards-1, in their order; -1: until there is none.
  * Complains if it fails. */
 bool failures_gather(const char *folder, int shards);
+/* Removes the shard's marker with what it tells of, and its journal. */
+void discard_shard(const char *folder, int shard);
 /* --restart: removes markers with what they tell of, journals and the plan. */
 bool discard_all(const char *folder);
 

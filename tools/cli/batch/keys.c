@@ -8,6 +8,7 @@
 
 #include "tools/cli/text.h"
 
+enum { MOST_KEY = 1000 }; /* bytes: with the run's folder and an ending it is to be a path */
 enum { MOST_PART = 200 }; /* bytes of a part of a key: endings are to fit into a file's name, too */
 
 /* FNV-1a */
@@ -80,6 +81,15 @@ static size_t character(const unsigned char *p)
     return *p < 0x20 || *p == 0x7f ? 0 : (size_t)utf8_length(p);
 }
 
+/* FNV-1a of 32 bits, as it stands behind what was cut */
+static char *put_hash(char *to, const char *text, size_t length)
+{
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < length; i++)
+        h = (h ^ (unsigned char)text[i]) * 16777619u;
+    return to + sprintf(to, "_%08x", (unsigned)h);
+}
+
 /* One part of a path, `length` bytes; a long one is cut, and has its hash behind it. */
 static char *put_part(char *to, const char *part, size_t length)
 {
@@ -87,12 +97,8 @@ static char *put_part(char *to, const char *part, size_t length)
     const unsigned char *p = (const unsigned char *)part, *const end = p + length;
     while (p < end) {
         const size_t n = *p == '.' || *p == '\\' ? 0 : character(p);
-        if (to - begin + (n ? (ptrdiff_t)n : 1) > MOST_PART - 9) {
-            uint32_t h = 2166136261u;
-            for (p = (const unsigned char *)part; p < end; p++)
-                h = (h ^ *p) * 16777619u;
-            return to + sprintf(to, "_%08x", (unsigned)h);
-        }
+        if (to - begin + (n ? (ptrdiff_t)n : 1) > MOST_PART - 9)
+            return put_hash(to, part, length);
         if (n)
             memcpy(to, p, n);
         else
@@ -130,6 +136,11 @@ static char *key_of(const char *path, const char **ending, size_t spare)
     to = is_dots(name, stem) ? to : put_part(to, name, stem);
     if (to == key || to[-1] == '/')
         *to++ = '_';
+    if (to - key > MOST_KEY) { /* the folders that there is room for, and its hash */
+        for (to = key + MOST_KEY; to[-1] != '/'; to--)
+            ;
+        to = put_hash(to, path, strlen(path));
+    }
     *to = '\0';
     return key;
 }

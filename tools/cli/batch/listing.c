@@ -79,7 +79,9 @@ static int add_file(struct listing *l, const char *name)
 static int add_folder(struct listing *l, const char *name)
 {
     struct list files = {0};
-    int status = folder_expand(&files, name);
+    int status = list_add(&l->folders, name, strlen(name)) ? DONE : no_memory();
+    if (status == DONE)
+        status = folder_expand(&files, name);
     for (int i = 0; i < files.count && status == DONE; i++)
         status = add_file(l, files.items[i]);
     list_free(&files);
@@ -248,6 +250,7 @@ void listing_free(struct listing *l)
     }
     free(l->inputs);
     list_free(&l->archives);
+    list_free(&l->folders);
     keys_free(&l->keys);
     *l = (struct listing){0};
 }

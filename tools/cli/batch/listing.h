@@ -14,6 +14,7 @@
 enum { STOPPED = 75 };
 
 enum { NO_ARCHIVE = -1 };
+#define STREAM_NAME "standard input" /* of the input that stands for a stream that broke off */
 
 struct input {
     const char *key; /* owned by the listing's keys */
@@ -29,6 +30,7 @@ struct listing {
     struct input *inputs;
     int count, room;
     struct list archives; /* their files */
+    struct list folders;  /* that stood for the pictures in them */
     struct keys keys;
     bool stream; /* a tar on standard input: what is in it is not known before */
 };

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,6 +63,14 @@ long lock_holder(const struct locks *locks, int shard)
 void lock_await(struct locks *locks, int shard)
 {
     struct flock lock = part_of(shard, F_WRLCK);
+    while (!locks->none && fcntl(locks->fd, F_SETLKW, &lock) != 0 && !lacks_locks(locks, errno))
+        ;
+}
+
+void lock_join(struct locks *locks)
+{
+    /* Behind all shards that there may be. */
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = INT32_MAX, .l_len = 1};
     while (!locks->none && fcntl(locks->fd, F_SETLKW, &lock) != 0 && !lacks_locks(locks, errno))
         ;
 }

@@ -26,6 +26,9 @@ bool lock_take(struct locks *locks, int shard);
 long lock_holder(const struct locks *locks, int shard);
 /* The same as lock_take, and waits. */
 void lock_await(struct locks *locks, int shard);
+/* Until the process ends: it works by the plan, so nobody gets LOCK_ALL. Any number of processes
+ * do; waits for one that has LOCK_ALL. */
+void lock_join(struct locks *locks);
 void lock_give(struct locks *locks, int shard);
 void locks_close(struct locks *locks);
 

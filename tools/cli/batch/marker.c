@@ -150,9 +150,35 @@ bool marker_fits(const struct json *marker, const char *folder, bool verify)
     return fits;
 }
 
+void marker_tidy(const struct json *marker, const char *folder)
+{
+    const struct json *o = json_first(json_get(marker, "outputs"));
+    for (; o; o = json_next(o)) {
+        const char *name = output_of(o);
+        char *path = name ? path_in(folder, name) : NULL;
+        struct text part = {0};
+        text_format(&part, "%s.part", path ? path : "");
+        if (path && !part.failed)
+            unlink(part.data);
+        text_free(&part);
+        free(path);
+    }
+}
+
 int marker_inputs(const struct json *marker)
 {
     return (int)json_int(json_get(marker, "inputs"), 0);
+}
+
+int marker_pictures(const struct json *marker)
+{
+    int inputs = marker_inputs(marker);
+    const struct json *row = json_first(json_get(marker, "failures"));
+    for (; row; row = json_next(row)) {
+        const char *image = json_string(json_get(row, "image"));
+        inputs -= image && strcmp(image, STREAM_NAME) == 0;
+    }
+    return inputs;
 }
 
 uint32_t marker_names(const struct json *marker)
@@ -233,8 +259,7 @@ static void remove_in(const char *folder, const char *name)
     free(path);
 }
 
-/* What a marker tells of, and the marker. */
-static void discard_shard(const char *folder, int shard)
+void discard_shard(const char *folder, int shard)
 {
     char name[64];
     struct json *marker = marker_read(folder, shard);

@@ -98,9 +98,18 @@ static void close_pack(struct reading *r)
     r->has_member = false;
 }
 
-/* The archive, before that member; false: *why. */
-static bool seek(struct reading *r, int archive, int64_t member, char **why)
+/* Whether what comes next has the input's name, which is ARCHIVE:MEMBER. */
+static bool is_member(const struct reading *r, const struct input *i)
 {
+    const size_t n = strlen(r->plan->listing.archives.items[i->archive]);
+    return strlen(i->name) > n && strcmp(i->name + n + 1, r->member.name) == 0;
+}
+
+/* The archive, before that member; false: *why. */
+static bool seek(struct reading *r, const struct input *i, char **why)
+{
+    const int archive = i->archive;
+    const int64_t member = i->member;
     enum pack_step step = PACK_MEMBER;
     const bool passed = r->has_member ? r->member.number > member : r->member.number >= member;
     if (r->archive != archive || passed)
@@ -117,8 +126,8 @@ static bool seek(struct reading *r, int archive, int64_t member, char **why)
     r->has_member = step == PACK_MEMBER;
     if (step == PACK_FAILED)
         *why = strdup(pack_why(r->pack));
-    else if (step == PACK_END || r->member.number != member)
-        *why = strdup("is no longer in its archive");
+    else if (step == PACK_END || r->member.number != member || !is_member(r, i))
+        *why = strdup("is no longer in its archive, or no longer there in it");
     if (!*why)
         return true;
     close_pack(r);
@@ -129,9 +138,9 @@ static void take_member(struct reading *r, struct taken *t)
 {
     const struct input *i = t->input;
     char *why = NULL;
-    if (seek(r, i->archive, i->member, &why)) {
+    if (seek(r, i, &why)) {
         r->has_member = false;
-        if (i->size >= 0 && r->member.size != i->size)
+        if (t->wanted >= 0 && r->member.size != t->wanted)
             why = strdup("changed since the plan");
         else if (!pack_take(r->pack, &t->data, &t->bytes)) {
             why = strdup(pack_why(r->pack));
@@ -204,7 +213,7 @@ static bool take_next(struct reading *r, struct taken *t)
         if (!failure || !fits(r, 0))
             return false;
         r->failure = NULL;
-        return set_own(r, t, "standard input", failure);
+        return set_own(r, t, STREAM_NAME, failure);
     }
     if (!fits(r, r->member.size) || !set_own(r, t, r->member.name, NULL))
         return false;

@@ -21,6 +21,7 @@ struct taken {
     const struct input *input;
     struct input own; /* what input points to, of a stream */
     bool passed;      /* set before: its bytes are not needed, if they need not be read */
+    int64_t wanted;   /* the same: the size that a member of an archive has to have; -1: any */
     void *data;       /* NULL: a file, or none */
     size_t bytes;
     char *error;

@@ -131,12 +131,20 @@ static char *message_of(const char *said, const char *name)
     return strndup(said, strcspn(said, "\n"));
 }
 
+/* The size that makes it the picture of the plan; -1: any, as it is tried again, or may be. */
+static int64_t size_wanted(const struct work *w, const struct input *in)
+{
+    const int64_t accepted = w->before ? marker_accepted(w->before, in->key) : -1;
+    if (w->run->settings->retry_failed && w->before && marker_has_failed(w->before, in->key))
+        return -1;
+    return accepted >= 0 ? accepted : in->size;
+}
+
 /* Whether the file is still the one of the plan; false: it has failed. */
 static bool check_file(struct work *w, struct slot *s, int i)
 {
     const struct input *in = s->taken[i].input;
     struct stat info;
-    const int64_t accepted = w->before ? marker_accepted(w->before, in->key) : -1;
     const bool again =
         w->run->settings->retry_failed && w->before && marker_has_failed(w->before, in->key);
     if (stat(in->name, &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -145,7 +153,7 @@ static bool check_file(struct work *w, struct slot *s, int i)
         return false;
     }
     s->sizes[i] = (int64_t)info.st_size;
-    if (again || s->sizes[i] == (accepted >= 0 ? accepted : in->size))
+    if (again || s->sizes[i] == size_wanted(w, in))
         return true;
     fail(s, i, "changed since the plan");
     return false;
@@ -170,6 +178,8 @@ static void decode(struct work *w, struct slot *s, int i)
     }
     if (!t->data && !check_file(w, s, i))
         return;
+    if (t->data && w->count >= 0 && t->input->size >= 0)
+        s->sizes[i] = (int64_t)t->bytes;
     say_hold(&said, &length);
     const bool loaded = t->data ? image_load_bytes(&s->images[i], t->data, t->bytes, name, common)
                                 : image_load(&s->images[i], name, common);
@@ -186,10 +196,12 @@ static void decode(struct work *w, struct slot *s, int i)
     free(said);
 }
 
-/* Whether the picture's results are those of the run before. */
-static bool is_recalled(const struct work *w, const struct input *input)
+/* Whether the results of the shard's picture `place` are those of the run before. A stream that
+ * broke off then may have more pictures now. */
+static bool is_recalled(const struct work *w, const struct input *input, int place)
 {
-    return w->recalls && !marker_has_failed(w->before, input->key);
+    return w->recalls && (w->count >= 0 || place < marker_pictures(w->before)) &&
+           !marker_has_failed(w->before, input->key);
 }
 
 static bool load(void *payload, int piece, int at, int64_t *pixels)
@@ -200,12 +212,15 @@ static bool load(void *payload, int piece, int at, int64_t *pixels)
     int n = w->run->batch;
     if (w->count >= 0 && w->count - begin < n)
         n = w->count - begin;
-    for (int i = 0; i < n && w->count >= 0; i++)
-        s->taken[i].passed = is_recalled(w, &w->run->plan.listing.inputs[w->first + begin + i]);
+    for (int i = 0; i < n && w->count >= 0; i++) {
+        const struct input *in = &w->run->plan.listing.inputs[w->first + begin + i];
+        s->taken[i].passed = is_recalled(w, in, begin + i);
+        s->taken[i].wanted = size_wanted(w, in);
+    }
     s->count = reading_take(w->reading, piece, w->first + begin, n, s->taken);
     for (int i = 0; i < s->count; i++) {
         s->sizes[i] = -1;
-        s->taken[i].passed = is_recalled(w, s->taken[i].input);
+        s->taken[i].passed = is_recalled(w, s->taken[i].input, begin + i);
         if (!s->taken[i].passed)
             decode(w, s, i);
         if (!s->images[i])
@@ -510,6 +525,18 @@ static bool commit(struct work *w)
            marking_write(&w->marking, w->run->folder, w->shard, &w->parts);
 }
 
+/* Of a stream: what came is not what came before. That one had come to its end, or fewer
+ * pictures came now. */
+static bool is_other_stream(const struct work *w)
+{
+    const int before = marker_inputs(w->before), pictures = marker_pictures(w->before);
+    if (w->count >= 0 || !w->before)
+        return false;
+    if (before > pictures)
+        return w->marking.inputs < pictures;
+    return w->marking.inputs != before || w->marking.names != marker_names(w->before);
+}
+
 static enum shard_end do_shard(struct work *w, int *failed)
 {
     const int done = w->run->lines.done, failures = w->run->lines.failed;
@@ -517,7 +544,9 @@ static enum shard_end do_shard(struct work *w, int *failed)
     w->journal = journal_open(w->run->folder, w->shard);
     if (w->journal && open_sinks(w) && create_slots(w) && run_all(w)) {
         w->marking.names = w->count < 0 ? reading_crc(w->reading) : 0;
-        if (w->marking.inputs == 0)
+        if (is_other_stream(w))
+            end = SHARD_OTHER;
+        else if (w->marking.inputs == 0)
             end = SHARD_NONE;
         else if (commit(w))
             end = SHARD_DONE;
@@ -537,7 +566,9 @@ static enum shard_end make_shard(struct work *w, bool fits, int *failed)
         w->recalls &= recall_of(w->sinks[k]) != NULL;
     enum shard_end end = do_shard(w, failed);
     free_work(w);
-    if (!w->unlike || w->count < 0)
+    if (w->unlike && w->count < 0)
+        return SHARD_OTHER;
+    if (!w->unlike)
         return end;
     complain("warning", "shard %d is done again as a whole: what is there is in another form",
              w->shard);
@@ -552,6 +583,8 @@ static enum shard_end make_shard(struct work *w, bool fits, int *failed)
 static enum shard_end pass_shard(struct work *w, int *failed)
 {
     *failed = marker_failed(w->before);
+    if (*failed)
+        marker_tidy(w->before, w->run->folder);
     lines_skip(&w->run->lines, marker_inputs(w->before), *failed);
     if (w->count >= 0 || (reading_skip(w->reading) == marker_inputs(w->before) &&
                           reading_crc(w->reading) == marker_names(w->before)))

@@ -82,9 +82,12 @@ static void last_line(char *out, size_t size, const char *said)
     memmove(out, text, strlen(text) + 1);
 }
 
-/* --name becomes name, and a command that lists something the address that does. */
-static void in_words_of_addresses(struct text *out, const char *text)
+/* --name becomes name, a command that lists something the address that does, and the model's files
+ * the name that it is served by: where they lie is nobody's business. */
+static void in_words_of_addresses(struct text *out, const char *text, const struct served *model)
 {
+    const char *path = model->session.path;
+    const size_t path_length = strlen(path);
     static const char *const others[][2] = {
         {"vitx-cli methods lists them", "/v1/methods lists them"},
         {"vitx-cli info lists them", "the documentation lists them"}};
@@ -95,6 +98,10 @@ static void in_words_of_addresses(struct text *out, const char *text)
                 taken = strlen(others[i][0]);
                 text_put(out, others[i][1]);
             }
+        if (!taken && path_length > 1 && strncmp(p, path, path_length) == 0) {
+            taken = path_length;
+            text_put(out, model->name);
+        }
         if (!taken && strncmp(p, "--", 2) == 0 && p[2] >= 'a' && p[2] <= 'z' &&
             (p == text || p[-1] == ' '))
             taken = 2;
@@ -105,7 +112,8 @@ static void in_words_of_addresses(struct text *out, const char *text)
     }
 }
 
-bool refuse_as_said(struct problem *why, int status, const char *code, const char *said)
+bool refuse_as_said(struct problem *why, int status, const char *code, const char *said,
+                    const struct served *model)
 {
     char line[sizeof why->text];
     struct text words = {0};
@@ -114,7 +122,7 @@ bool refuse_as_said(struct problem *why, int status, const char *code, const cha
     last_line(line, sizeof line, said);
     if (strcmp(line, "no memory") == 0)
         return refuse(why, 503, "no_memory", NULL, "no memory");
-    in_words_of_addresses(&words, line);
+    in_words_of_addresses(&words, line, model);
     refuse(why, status, code, NULL, "%s", words.failed ? line : words.data ? words.data : "");
     text_free(&words);
     return false;
@@ -206,7 +214,7 @@ static bool store_field(struct ask *ask, const struct field *field, struct probl
     const int status = option_store(settings, o, value);
     say_release();
     if (status != DONE)
-        refuse_as_said(why, 400, "bad_option", said);
+        refuse_as_said(why, 400, "bad_option", said, ask->model);
     free(said);
     return status == DONE;
 }
@@ -304,7 +312,7 @@ static bool make_plan(struct ask *ask, struct problem *why)
         status = explain_plan_on(&ask->plan, o, &ask->model->session);
     say_release();
     if (status != DONE)
-        refuse_as_said(why, status == WRONG_USAGE ? 400 : 422, "bad_option", said);
+        refuse_as_said(why, status == WRONG_USAGE ? 400 : 422, "bad_option", said, ask->model);
     free(said);
     return status == DONE;
 }

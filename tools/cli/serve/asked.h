@@ -22,6 +22,7 @@ struct ask {
 
 /* What a complaint of the command line says, in the words of an address: "vitx-cli: serve: --top is
  * ..." is "top is ...". Of several lines the last. */
-bool refuse_as_said(struct problem *why, int status, const char *code, const char *said);
+bool refuse_as_said(struct problem *why, int status, const char *code, const char *said,
+                    const struct served *model);
 
 #endif

@@ -53,9 +53,10 @@ void answer_refused(struct exchange *x, int status, const char *code, const char
     answer_problem(x, &why);
 }
 
-/* Whether a list of ETags has this one. */
+/* Whether a list of ETags has this one; weak ones are the same here (RFC 9110, 13.1.2). */
 static bool lists_tag(const char *list, const char *tag)
 {
+    tag += strncmp(tag, "W/", 2) == 0 ? 2 : 0;
     const size_t n = strlen(tag);
     for (; list && *list; list += *list == ',') {
         list += strspn(list, " \t");
@@ -82,8 +83,7 @@ void answer_ticket(struct exchange *x, const struct ticket *ticket)
         x->answer.policy = page;
     if (reply->status == 200 && reply->etag[0] &&
         lists_tag(exchange_header(x, "If-None-Match"), reply->etag)) {
-        x->answer.status = 304;
-        x->answer.bytes = 0;
+        x->answer.status = 304; /* the library keeps the length, as it should, and no body */
     }
 }
 

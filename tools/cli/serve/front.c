@@ -99,11 +99,22 @@ static bool check_key(struct exchange *x, int *key, struct problem *why)
                                "this server wants a key");
 }
 
+/* Whether a browser says that a page of another place makes the request. To plain HTTP on another
+ * machine browsers send no Sec-Fetch-Site, but Origin; programs send neither. */
+static bool comes_from_elsewhere(const struct exchange *x)
+{
+    const char *site = exchange_header(x, "Sec-Fetch-Site"), *host = exchange_header(x, "Host");
+    const char *origin = exchange_header(x, "Origin"),
+               *name = origin ? strstr(origin, "://") : NULL;
+    if (site)
+        return strcasecmp(site, "same-origin") != 0 && strcasecmp(site, "none") != 0;
+    return origin && (!name || !host || strcasecmp(name + 3, host) != 0);
+}
+
 /* A page of another site must not let its visitors' browsers work here. */
 static bool check_site(const struct exchange *x, struct problem *why)
 {
-    const char *site = exchange_header(x, "Sec-Fetch-Site");
-    return !(x->route->flags & ROUTE_BODY) || !site || strcasecmp(site, "cross-site") != 0 ||
+    return !(x->route->flags & ROUTE_BODY) || !comes_from_elsewhere(x) ||
            refuse(why, 403, "other_site", NULL, "the request comes from a page of another site");
 }
 

@@ -55,9 +55,12 @@ static int read_keys(struct gate *gate, const char *path)
         return SOME_FAILED;
     }
     for (int number = 1; status == DONE && fgets(line, sizeof line, file); number++) {
-        const size_t length = strcspn(line, "\r\n");
-        if (length && line[0] != '#')
-            status = add_key(gate, path, number, line, length);
+        const char *key = line + strspn(line, " \t");
+        size_t length = strcspn(key, "\r\n");
+        while (length && strchr(" \t", key[length - 1])) /* no header ends or begins so */
+            length--;
+        if (length && key[0] != '#')
+            status = add_key(gate, path, number, key, length);
     }
     if (status == DONE && ferror(file)) {
         complain(path, "cannot be read");

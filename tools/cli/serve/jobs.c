@@ -131,7 +131,7 @@ static bool read_request(struct ask **ask, void **picture, size_t *bytes, const 
                 take_number(&form, FORM_HTML, file, &at) && take_number(&count, 64, file, &at) &&
                 take_fields(&words, count, file, &at) && part_take(&data, bytes, file, &at);
     if (!read)
-        refuse(why, 500, "damaged", NULL, "the job's file is damaged");
+        refuse(why, 410, "damaged", NULL, "the job's file is damaged");
     struct served *served = read ? find_served(work, name) : NULL;
     if (read && !served)
         read = refuse(why, 404, "no_model", NULL, "the job's model is not served any more");
@@ -561,7 +561,7 @@ static bool restore_request(struct jobs *jobs, const struct jobfile *file)
         return false;
     bool started = jobfile_read(&data, jobs->folder, file->id, "request");
     if (!started)
-        refuse(&why, 500, "damaged", NULL, "the job's file cannot be read");
+        refuse(&why, 410, "damaged", NULL, "the job's file cannot be read");
     started = started && read_request(&ask, &picture, &bytes, jobs->work, &data, &why) &&
               start_job(job, ask, picture, bytes, &why);
     text_free(&data);

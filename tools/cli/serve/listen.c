@@ -53,6 +53,18 @@ static void describe(struct listening *out)
     }
 }
 
+/* Whether somebody listens there. */
+static bool is_served(const struct sockaddr_un *address)
+{
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const bool served =
+        fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+                    errno != ECONNREFUSED);
+    if (fd >= 0)
+        close(fd);
+    return served;
+}
+
 static int listen_on_path(struct listening *out, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -62,7 +74,7 @@ static int listen_on_path(struct listening *out, const char *path)
                            sizeof address.sun_path - 1);
     memcpy(address.sun_path, path, strlen(path) + 1);
     /* What an earlier server left. */
-    if (lstat(path, &there) == 0 && S_ISSOCK(there.st_mode))
+    if (lstat(path, &there) == 0 && S_ISSOCK(there.st_mode) && !is_served(&address))
         unlink(path);
     out->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (out->fd < 0 || bind(out->fd, (const struct sockaddr *)&address, sizeof address) != 0 ||

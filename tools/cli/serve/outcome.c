@@ -70,7 +70,7 @@ static bool take_maps(struct outcome *out, struct making *making, int count)
 
 /* All complaints are held by the caller. */
 static int make_held(struct outcome *out, const struct ask *ask, vitx_context *context,
-                     const vitx_image *image, bool *cancelled)
+                     const vitx_image *image, bool *cancelled, bool *lacks_memory)
 {
     char name[] = "picture", *names[] = {name};
     int order = 0;
@@ -85,6 +85,7 @@ static int make_held(struct outcome *out, const struct ask *ask, vitx_context *c
     if (status == DONE)
         status = making_run(&making, context, &batch, false);
     *cancelled = making.cancelled;
+    *lacks_memory = making.lacks_memory;
     if (status == DONE && !making.cancelled && ask->form == FORM_HTML &&
         !make_page(out, &plan, image, names, making.kept))
         status = SOME_FAILED;
@@ -99,12 +100,14 @@ static int make_maps(struct outcome *out, const struct ask *ask, vitx_context *c
 {
     char *said;
     size_t length;
-    bool cancelled = false;
+    bool cancelled = false, lacks_memory = false;
     say_hold(&said, &length);
-    const int status = make_held(out, ask, context, image, &cancelled);
+    const int status = make_held(out, ask, context, image, &cancelled, &lacks_memory);
     say_release();
-    if (status != DONE)
-        refuse_as_said(why, 422, "failed", said);
+    if (status != DONE && lacks_memory)
+        refuse(why, 503, "no_memory", NULL, "no memory for recorded attention and gradients");
+    else if (status != DONE)
+        refuse_as_said(why, 422, "failed", said, ask->model);
     free(said);
     return cancelled ? VITX_CANCELLED : status == DONE ? VITX_OK : VITX_INVALID;
 }

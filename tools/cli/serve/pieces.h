@@ -107,6 +107,8 @@ double seconds_now(void);
 /* All with the lock held, unless they say otherwise. */
 
 void queue_add(struct work *work, struct piece *piece);
+/* One that waits goes over to the fast lane. */
+void queue_hurry(struct work *work, struct piece *piece);
 /* The next piece for the worker, which runs then; NULL: there is none. */
 struct piece *queue_take(struct worker *worker);
 /* Seconds that a piece of that cost would wait, of that model (NULL: of the one that is worst). */

@@ -8,7 +8,7 @@ _Bool refuse(struct problem *why, int status, const char *code, const char *hint
              const char *format, ...)
 {
     va_list args;
-    *why = (struct problem){.status = status, .code = code};
+    *why = (struct problem){.status = status, .code = code, .retry_after = status == 503};
     va_start(args, format);
     vsnprintf(why->text, sizeof why->text, format, args);
     va_end(args);

@@ -27,7 +27,7 @@ static void show(const struct work *work)
 
 /* ------------------------------------------------------------------ lanes ------------------ */
 
-void queue_add(struct work *work, struct piece *piece)
+static void enter_lane(struct piece *piece)
 {
     struct lodged *m = piece->model;
     piece->next = NULL;
@@ -35,6 +35,11 @@ void queue_add(struct work *work, struct piece *piece)
     m->last[piece->lane] = &piece->next;
     m->queued[piece->lane] += piece->ask->cost;
     m->waiting[piece->lane]++;
+}
+
+void queue_add(struct work *work, struct piece *piece)
+{
+    enter_lane(piece);
     piece->older = work->newest;
     piece->newer = NULL;
     *(work->newest ? &work->newest->newer : &work->oldest) = piece;
@@ -57,6 +62,14 @@ static void leave_lane(struct piece *piece)
     m->waiting[piece->lane]--;
     if (m->waiting[piece->lane] == 0)
         m->queued[piece->lane] = 0; /* no rests of sums */
+}
+
+void queue_hurry(struct work *work, struct piece *piece)
+{
+    leave_lane(piece);
+    piece->lane = LANE_FAST;
+    enter_lane(piece);
+    pthread_cond_broadcast(&work->more);
 }
 
 static bool waits(const struct work *work)

@@ -342,6 +342,9 @@ static bool enter(struct work *work, struct piece *piece, struct ticket *ticket,
     if (same) {
         same->queue_until = fmax(same->queue_until, piece->queue_until);
         same->run_s = fmax(same->run_s, piece->run_s);
+        /* Of a job, perhaps, behind others that take minutes. */
+        if (same->stage == PIECE_QUEUED && same->lane > piece->lane)
+            queue_hurry(work, same);
         join(same, ticket, until);
         piece_free(piece);
         return true;
