@@ -343,6 +343,13 @@ batch --out full "${maps[@]}" --write tar in
 gives 1
 same whole full
 
+check "results without their plan"
+cp -r whole orphans
+rm orphans/plan.json
+batch --out orphans "${maps[@]}" --write tar in
+gives 2
+err_has "plan.json is gone; --restart"
+
 check "a second try that is killed"
 cp -r whole again
 touch again/00002.tar.part

@@ -57,6 +57,8 @@ int64_t marker_accepted(const struct json *marker, const char *key);
 bool failures_gather(const char *folder, int shards);
 /* Removes the shard's marker with what it tells of, and its journal. */
 void discard_shard(const char *folder, int shard);
+/* Whether any shard is done. */
+bool has_markers(const char *folder);
 /* --restart: removes markers with what they tell of, journals and the plan. */
 bool discard_all(const char *folder);
 

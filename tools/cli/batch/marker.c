@@ -292,20 +292,44 @@ static void remove_parts(const char *folder, int depth)
         closedir(dir);
 }
 
-bool discard_all(const char *folder)
+/* The shard of a name like 00012.done; -1: none. */
+static int shard_of(const char *name, const char *ending)
+{
+    char *end;
+    const long shard = strtol(name, &end, 10);
+    const bool fits = end != name && shard >= 0 && shard < INT32_MAX && strcmp(end, ending) == 0;
+    return fits ? (int)shard : -1;
+}
+
+static DIR *open_state(const char *folder)
 {
     char *state = path_in(folder, "state");
     DIR *dir = state ? opendir(state) : NULL;
+    free(state);
+    return dir;
+}
+
+bool has_markers(const char *folder)
+{
+    DIR *dir = open_state(folder);
+    bool has = false;
+    for (const struct dirent *e; dir && !has && (e = readdir(dir)) != NULL;)
+        has = shard_of(e->d_name, ".done") >= 0;
+    if (dir)
+        closedir(dir);
+    return has;
+}
+
+bool discard_all(const char *folder)
+{
+    DIR *dir = open_state(folder);
     for (const struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
-        char *end;
-        const long shard = strtol(e->d_name, &end, 10);
-        if (end != e->d_name && shard >= 0 && shard < INT32_MAX &&
-            (strcmp(end, ".done") == 0 || strcmp(end, ".jsonl") == 0))
-            discard_shard(folder, (int)shard);
+        const int done = shard_of(e->d_name, ".done"), begun = shard_of(e->d_name, ".jsonl");
+        if (done >= 0 || begun >= 0)
+            discard_shard(folder, done >= 0 ? done : begun);
     }
     if (dir)
         closedir(dir);
-    free(state);
     remove_parts(folder, 0);
     remove_in(folder, "failed.jsonl");
     remove_in(folder, "gallery/index.html");

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "commit.h"
+#include "journal.h"
 #include "tools/cli/json.h"
 #include "tools/cli/say.h"
 
@@ -425,7 +426,10 @@ int plan_agree(struct plan *plan, const char *folder, const struct text *head,
     int status = DONE;
     *plan = (struct plan){0};
     lock_await(locks, LOCK_PLAN);
-    if (!plan_is_there(folder))
+    if (!plan_is_there(folder) && has_markers(folder))
+        status = wrong_usage("%s has results, and their " PLAN " is gone; --restart discards them",
+                             folder);
+    else if (!plan_is_there(folder))
         status = write_plan(folder, head, listing, locks);
     else
         clear_place(folder, locks);
