@@ -5,7 +5,7 @@
 # time of the busiest worker says more: what two workers would take if each had its processor alone.
 # OPTIONS: of batch. OUT: folder of vitx-cli.
 set -euo pipefail
-: "${OUT:=build}" "${RUNS:=3}" "${OPTIONS:=--method rollout --write tar}"
+: "${OUT:=build}" "${RUNS:=3}" "${OPTIONS:=--method rollout --write tar --shard-size 12}"
 [ $# -ge 2 ] || { sed -n 's/^# //p' "$0"; exit 2; }
 model=$1
 shift
