@@ -61,8 +61,8 @@ grep -q 'id="vx-viewer"' "$folder/report.html" || { echo "check-serve: report.ht
 
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance
 checks+=,negative_data_rejection,unsupported_method,ignored_auth
-if (cd "$folder" && timeout 120 schemathesis run "http://127.0.0.1:$port/openapi.json" --checks "$checks" \
-    -n "${EXAMPLES:-10}" --seed "${SEED:-1}") > "$room/schemathesis.log" 2>&1; then
+if (cd "$folder" && timeout 300 schemathesis run "http://127.0.0.1:$port/openapi.json" --checks "$checks" \
+    -n "${EXAMPLES:-5}" --seed "${SEED:-1}") > "$room/schemathesis.log" 2>&1; then
     echo "ok    schemathesis: $(grep -oE '[0-9]+ generated.*' "$room/schemathesis.log")"
 else
     sed -n '/FAILURES\|ERRORS/,$p' "$room/schemathesis.log" | cut -c 1-1000
