@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "answers.h"
+#include "numbers.h"
 #include "progress.h"
 #include "results.h"
 
@@ -34,19 +35,13 @@ static const struct option options[] = {
 
 static void print_json(const char *name, const vitx_prediction *top, int k, bool probable)
 {
-    printf("{\"image\":");
-    json_text(name);
-    printf(",\"predictions\":[");
-    for (int i = 0; i < k && top[i].index >= 0; i++) {
-        printf("%s{\"index\":%d,\"label\":", i ? "," : "", top[i].index);
-        json_text(top[i].label);
-        if (probable)
-            printf(",\"probability\":%.9g", (double)top[i].probability);
-        else
-            printf(",\"probability\":null");
-        printf(",\"logit\":%.9g}", (double)top[i].logit);
-    }
-    printf("]}\n");
+    struct text line = {0};
+    text_put(&line, "{\"image\":");
+    text_json(&line, name);
+    text_put(&line, ",");
+    put_predictions(&line, top, k, probable);
+    text_put(&line, "}\n");
+    print_text(&line);
 }
 
 /* logit, probability, class, name */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "answers.h"
+#include "numbers.h"
 #include "outputs.h"
 #include "progress.h"
 #include "results.h"
@@ -58,15 +59,19 @@ static void print(const struct session *s, const void *settings, const char *nam
     const float *embedding = values;
     progress_before_results();
     if (o->json) {
-        printf("{\"image\":");
-        json_text(name);
-        printf(",\"embedding\":[");
-    } else {
-        printf("%s\n", name);
+        struct text line = {0};
+        text_put(&line, "{\"image\":");
+        text_json(&line, name);
+        text_put(&line, ",");
+        put_embedding(&line, embedding, s->info.classes);
+        text_put(&line, "}\n");
+        print_text(&line);
+        return;
     }
+    printf("%s\n", name);
     for (int k = 0; k < s->info.classes; k++)
-        printf("%s%.9g", !k ? "" : o->json ? "," : " ", (double)embedding[k]);
-    printf(o->json ? "]}\n" : "\n");
+        printf("%s%.9g", k ? " " : "", (double)embedding[k]);
+    printf("\n");
 }
 
 static int save(const struct session *s, const void *settings, const void *values, int count,

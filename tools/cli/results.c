@@ -17,15 +17,20 @@ int output_write(const void *data, size_t bytes, void *payload)
     return fwrite(data, 1, bytes, stdout) != bytes;
 }
 
+void print_text(struct text *text)
+{
+    if (text->failed)
+        complain(NULL, "no memory");
+    else if (text->data)
+        fputs(text->data, stdout);
+    text_free(text);
+}
+
 void json_text(const char *words)
 {
     struct text text = {0};
     text_json(&text, words);
-    if (text.failed)
-        complain(NULL, "no memory");
-    else
-        fputs(text.data, stdout);
-    text_free(&text);
+    print_text(&text);
 }
 
 const char *text_or(const char *text, const char *fallback)

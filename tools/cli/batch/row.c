@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "run.h"
+#include "tools/cli/numbers.h"
 
 void map_name(char *out, size_t size, const struct run *run, int j)
 {
@@ -16,35 +17,6 @@ void map_name(char *out, size_t size, const struct run *run, int j)
         snprintf(out, size, "%s.top%d", opts[j].method, rank_of(opts[j].target));
     else
         snprintf(out, size, "%s.%d", opts[j].method, opts[j].target);
-}
-
-static void put_predictions(struct text *text, const struct run *run, const vitx_prediction *top)
-{
-    const bool probable = run->session.info.outputs != VITX_OUTPUTS_NONE;
-    text_put(text, ",\"predictions\":[");
-    for (int i = 0; i < run->top && top[i].index >= 0; i++) {
-        text_format(text, "%s{\"index\":%d,\"label\":", i ? "," : "", top[i].index);
-        text_json(text, top[i].label);
-        text_put(text, ",\"probability\":");
-        if (probable)
-            text_number(text, (double)top[i].probability);
-        else
-            text_put(text, "null");
-        text_put(text, ",\"logit\":");
-        text_number(text, (double)top[i].logit);
-        text_put(text, "}");
-    }
-    text_put(text, "]");
-}
-
-static void put_embedding(struct text *text, const struct run *run, const float *values)
-{
-    text_put(text, ",\"embedding\":[");
-    for (int i = 0; i < run->session.info.classes; i++) {
-        text_put(text, i ? "," : "");
-        text_number(text, (double)values[i]);
-    }
-    text_put(text, "]");
 }
 
 /* What is known of a map beside its values. */
@@ -81,10 +53,14 @@ void put_row(struct text *text, const struct run *run, const struct outcome *o)
     text_json(text, o->input->name);
     text_format(text, ",\"width\":%d,\"height\":%d", vitx_image_width(o->image),
                 vitx_image_height(o->image));
-    if (run->classifies)
-        put_predictions(text, run, o->top);
-    if (run->embeds)
-        put_embedding(text, run, o->embedding);
+    if (run->classifies) {
+        text_put(text, ",");
+        put_predictions(text, o->top, run->top, run->session.info.outputs != VITX_OUTPUTS_NONE);
+    }
+    if (run->embeds) {
+        text_put(text, ",");
+        put_embedding(text, o->embedding, run->session.info.classes);
+    }
     if (run->explains)
         text_put(text, ",\"maps\":{");
     for (int j = 0; j < run->maps.opts_count; j++) {

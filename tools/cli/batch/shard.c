@@ -147,8 +147,8 @@ static bool check_file(struct work *w, struct slot *s, int i)
     struct stat info;
     const bool again =
         w->run->settings->retry_failed && w->before && marker_has_failed(w->before, in->key);
-    if (stat(in->name, &info) != 0 || !S_ISREG(info.st_mode)) {
-        const bool there = stat(in->name, &info) == 0;
+    const bool there = stat(in->name, &info) == 0;
+    if (!there || !S_ISREG(info.st_mode)) {
         fail(s, i, there ? "is no regular file" : "No such file or directory");
         return false;
     }

@@ -10,8 +10,8 @@
 #include <stdio.h>
 
 #include "commit.h"
-#include "tools/cli/json.h"
 #include "run.h"
+#include "tools/cli/json.h"
 
 /* What a sink has made of one picture, to be written in the pictures' order. */
 struct item {

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 static void put(struct text *text, uint64_t value, int bytes)
 {
@@ -20,19 +21,7 @@ static uint64_t at_most(uint64_t value, uint64_t most)
 
 uint32_t zip_crc(uint32_t crc, const void *data, size_t bytes)
 {
-    /* For each half of a byte: 16 numbers in place of 256 */
-    static const uint32_t table[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
-                                       0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-                                       0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-                                       0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
-    const unsigned char *p = data;
-    crc = ~crc;
-    for (size_t i = 0; i < bytes; i++) {
-        crc ^= p[i];
-        crc = crc >> 4 ^ table[crc & 15];
-        crc = crc >> 4 ^ table[crc & 15];
-    }
-    return ~crc;
+    return bytes ? (uint32_t)crc32_z(crc, data, bytes) : crc;
 }
 
 enum { VERSION = 45, UTF8 = 1 << 11, DATE = 0x21 /* 1980-01-01, where a zip's time begins */ };

@@ -2,6 +2,7 @@
 #include "outcome.h"
 
 #include "tools/cli/given.h"
+#include "tools/cli/numbers.h"
 #include "tools/cli/reason.h"
 
 enum { MOST_BYTES = 256 << 20 }; /* of an answer */
@@ -20,45 +21,14 @@ static int write_some(const void *data, size_t bytes, void *payload)
 
 /* ------------------------------------------------------------------ JSON ------------------- */
 
-/* The same numbers as those of classify --json. */
-static void put_predictions(struct text *out, const struct ask *ask, const struct outcome *o)
-{
-    const bool probable = ask->model->session.info.outputs != VITX_OUTPUTS_NONE;
-    text_put(out, "\"predictions\":[");
-    for (int i = 0; i < o->top_count && o->top[i].index >= 0; i++) {
-        text_format(out, "%s{\"index\":%d,\"label\":", i ? "," : "", o->top[i].index);
-        text_json(out, o->top[i].label);
-        text_put(out, ",\"probability\":");
-        if (probable)
-            text_number(out, (double)o->top[i].probability);
-        else
-            text_put(out, "null");
-        text_put(out, ",\"logit\":");
-        text_number(out, (double)o->top[i].logit);
-        text_put(out, "}");
-    }
-    text_put(out, "]");
-}
-
-static void put_embedding(struct text *out, const struct ask *ask, const struct outcome *o)
-{
-    text_put(out, "\"embedding\":[");
-    for (int i = 0; i < ask->model->session.info.classes; i++) {
-        text_put(out, i ? "," : "");
-        text_number(out, (double)o->embedding[i]);
-    }
-    text_put(out, "]");
-}
-
 /* What a map is drawn with, or written as. */
 static vitx_render_opts render_opts(const struct ask *ask, const vitx_map *map, const char *format)
 {
-    vitx_render_opts opts = explain_render_opts(&ask->plan);
     vitx_map_info info = VITX_MAP_INFO_INIT;
+    const bool known = vitx_map_get_info(&info, map) == VITX_OK;
+    vitx_render_opts opts =
+        known ? explain_map_opts(&ask->plan, &info, "picture") : explain_render_opts(&ask->plan);
     opts.format = format;
-    opts.title = "picture";
-    if (vitx_map_get_info(&info, map) == VITX_OK && info.target >= 0)
-        opts.label = vitx_model_label(ask->model->session.model, info.target);
     return opts;
 }
 
@@ -116,9 +86,10 @@ static bool write_json(struct text *out, const struct outcome *o, const struct a
     text_format(out, "},\"image\":{\"width\":%d,\"height\":%d},", vitx_image_width(image),
                 vitx_image_height(image));
     if (ask->verb == VERB_EMBED)
-        put_embedding(out, ask, o);
+        put_embedding(out, o->embedding, ask->model->session.info.classes);
     else
-        put_predictions(out, ask, o);
+        put_predictions(out, o->top, o->top_count,
+                        ask->model->session.info.outputs != VITX_OUTPUTS_NONE);
     if (ask->verb == VERB_EXPLAIN) {
         text_put(out, ",");
         if (!put_maps(out, ask, o, why))

@@ -9,10 +9,10 @@
 
 #include "base64.h"
 #include "fields.h"
-#include "tools/cli/json.h"
 #include "media.h"
 #include "multipart.h"
 #include "sniff.h"
+#include "tools/cli/json.h"
 
 static const char *const types[] = {
     [FORM_JSON] = "application/json",

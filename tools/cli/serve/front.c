@@ -10,9 +10,9 @@
 #include <sys/random.h>
 
 #include "forms.h"
-#include "tools/cli/json.h"
 #include "media.h"
 #include "metrics.h"
+#include "tools/cli/json.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/say.h"
 

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "group.h"
-#include "tools/cli/json.h"
 #include "tensors.h"
+#include "tools/cli/json.h"
 
 /* What the answer needs of the request. */
 struct wanted {
