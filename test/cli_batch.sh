@@ -43,9 +43,11 @@ batch --out files "${maps[@]}" in
 gives 1
 [ "$(cat files/*.predictions.jsonl | wc -l)" = 9 ] || fail "rows: $(cat files/*.predictions.jsonl)"
 [ "$(find files/maps -name '*.png' | wc -l)" = 18 ] || fail "$(find files/maps)"
-grep -q '"key":"in/sub/x_y","image":"in/sub/x.y.png"' files/00002.predictions.jsonl || fail "no key without dots"
+grep -q '"key":"in/sub/x_y","image":"in/sub/x.y.png"' files/00002.predictions.jsonl ||
+    fail "no key without dots"
 [ "$(cut -d, -f1,2 files/failed.jsonl | tr -d '\n')" = \
-    '{"key":"in/cut","image":"in/cut.png"{"key":"in/text","image":"in/text.jpg"' ] || fail "$(cat files/failed.jsonl)"
+    '{"key":"in/cut","image":"in/cut.png"{"key":"in/text","image":"in/text.jpg"' ] ||
+        fail "$(cat files/failed.jsonl)"
 [ "$(ls files/state/*.done | wc -l)" = 3 ] || fail "$(ls files/state)"
 
 check "the same as explain and classify"
@@ -111,7 +113,8 @@ for input in - @list; do
     "$program" batch -m "$model" --quiet --shard-size 4 --out listed "${maps[@]}" "$input" < list 2> "$err"
     status=$?
     gives 1
-    diff <(sort files/*.predictions.jsonl) <(sort listed/*.predictions.jsonl) > /dev/null || fail "$input: other rows"
+    diff <(sort files/*.predictions.jsonl) <(sort listed/*.predictions.jsonl) > /dev/null ||
+        fail "$input: other rows"
 done
 batch --out globbed --plan-only 'in/?.png'
 gives 0
@@ -211,7 +214,8 @@ else
     tar cf order.tar order/255.ppm order/0.ppm
     batch --out order.out order.tar
     gives 1
-    [ "$(wc -l < order.out/failed.jsonl)" = 2 ] || fail "a picture has the answer of another: $(cat order.out/*.jsonl)"
+    [ "$(wc -l < order.out/failed.jsonl)" = 2 ] ||
+        fail "a picture has the answer of another: $(cat order.out/*.jsonl)"
     tar cf order.tar order/0.ppm order/255.ppm
     batch --out order.out --retry-failed order.tar
     gives 0
@@ -457,8 +461,10 @@ rm moving/5.png
 cp "$scene" moving/6.png
 batch --out moved moving
 gives 1
-grep -q '"moving/5.png","error":"No such file' moved/failed.jsonl || fail "$(cat moved/failed.jsonl)"
-grep -q '"moving/6.png","error":"changed since the plan"' moved/failed.jsonl || fail "$(cat moved/failed.jsonl)"
+grep -q '"moving/5.png","error":"No such file' moved/failed.jsonl ||
+    fail "$(cat moved/failed.jsonl)"
+grep -q '"moving/6.png","error":"changed since the plan"' moved/failed.jsonl ||
+    fail "$(cat moved/failed.jsonl)"
 
 check "what failed, again"
 # A name that a tar's header has no room for, too.

@@ -1,6 +1,7 @@
 #!/bin/bash
-# cli_scale.sh: engines start workers, and each finds its share (--shard auto). What several workers leave, at
-# once or one after the other, by whatever engine, is what one process leaves: the gallery, too.
+# cli_scale.sh: engines start workers, and each finds its share (--shard auto). What several workers
+# leave, at once or one after the other, by whatever engine, is what one process leaves: the
+# gallery, too.
 . test/check.bash
 mkdir "$folder/in"
 for i in 1 2 3 4 5 6 7 8; do
@@ -31,8 +32,10 @@ check "one process"
 batch whole
 [ $? = 1 ] || fail "it ended with another status than 1: $(cat "$folder/whole.err")"
 sums "$folder/whole" > "$folder/whole.sums"
-grep -q '/gallery/00004.list.js$' "$folder/whole.sums" || fail "no gallery: $(cat "$folder/whole.sums")"
-[ "$(grep -c '/pages/.*\.html$' "$folder/whole.sums")" = 8 ] || fail "no pages: $(cat "$folder/whole.sums")"
+grep -q '/gallery/00004.list.js$' "$folder/whole.sums" ||
+    fail "no gallery: $(cat "$folder/whole.sums")"
+[ "$(grep -c '/pages/.*\.html$' "$folder/whole.sums")" = 8 ] ||
+    fail "no pages: $(cat "$folder/whole.sums")"
 
 check "workers at once"
 for i in 0 1 2; do
@@ -61,7 +64,8 @@ mend again --retry-failed || fail "it failed again: $(cat "$folder/mend.err")"
 mend mended
 diff -r --exclude=state --exclude=plan.json "$folder/again" "$folder/mended" > "$folder/differ" ||
     fail "$(head -c 300 "$folder/differ")"
-[ "$(grep -c '/2"' "$folder/again/state/00000.jsonl")" = 1 ] || fail "the picture beside it was done again"
+[ "$(grep -c '/2"' "$folder/again/state/00000.jsonl")" = 1 ] ||
+    fail "the picture beside it was done again"
 
 check "Slurm's array, counted from 4 in steps of 3"
 for i in 4 7; do

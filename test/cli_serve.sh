@@ -1,7 +1,7 @@
 #!/bin/bash
 # cli_serve.sh: vitx-cli serve from the outside: routes, forms of requests and answers, refusals,
-# what no proper client sends, clients that leave, limits, keys, the end. Requests are written out and
-# sent by test/serve/client.c. VX_TEST_THREADS: the thread sanitizer runs it, too.
+# what no proper client sends, clients that leave, limits, keys, the end. Requests are written out
+# and sent by test/serve/client.c. VX_TEST_THREADS: the thread sanitizer runs it, too.
 . test/check.bash
 : "${BUILD:=build/release}"
 client=$BUILD/serve_client load=$BUILD/serve_load
@@ -39,7 +39,8 @@ stop() {
     wait "$server"
     status=$?
     [ "$status" = 0 ] || fail "the server's status is $status: $(tail -5 "$log")"
-    ! grep -qE 'Sanitizer|runtime error' "$log" || fail "$(grep -E -A 12 'Sanitizer|runtime error' "$log")"
+    ! grep -qE 'Sanitizer|runtime error' "$log" ||
+        fail "$(grep -E -A 12 'Sanitizer|runtime error' "$log")"
 }
 # raw FORMAT [OPTION...]: a request as it stands, in printf's way; the answer goes to $out
 raw() {
@@ -65,7 +66,8 @@ ask() {
     "$client" "$port" < "$folder/request" > "$out" 2> "$folder/ms"
     status=$(head -n 1 "$out" | cut -d ' ' -f 2 | tr -d '\0\r')
 }
-has() { grep -qaF -- "$1" "$out" || fail "the answer lacks $1: $(head -c 900 "$out" | tr -d '\0')"; }
+has() { grep -qaF -- "$1" "$out" ||
+    fail "the answer lacks $1: $(head -c 900 "$out" | tr -d '\0')"; }
 lacks() { ! grep -qaF -- "$1" "$out" || fail "the answer has $1"; }
 # is STATUS METHOD PATH...: ask, and the status
 is() {
@@ -73,7 +75,8 @@ is() {
     shift
     check "$@"
     ask "$@"
-    [ "$status" = "$expected" ] || fail "status $status, expected $expected: $(head -c 900 "$out" | tr -d '\0')"
+    [ "$status" = "$expected" ] ||
+        fail "status $status, expected $expected: $(head -c 900 "$out" | tr -d '\0')"
 }
 body() { sed '1,/^\r$/d' "$out"; }
 # metric NAME: its value now
@@ -117,7 +120,8 @@ is 200 GET /openapi.json
 has '"openapi"'
 check every route is in the document, and nothing else
 diff <(sed -n 's/^VX_ROUTE([A-Z]*, "[^"]*", \([a-z_]*\),.*/\1/p' tools/cli/serve/routes.def | sort) \
-    <(grep -oE '"operationId": "[a-z_]+"' "$out" | cut -d '"' -f 4 | sort) > "$folder/differ" || fail "$(cat "$folder/differ")"
+    <(grep -oE '"operationId": "[a-z_]+"' "$out" | cut -d '"' -f 4 | sort) > "$folder/differ" ||
+        fail "$(cat "$folder/differ")"
 is 200 GET /healthz
 is 200 GET /v2/health/live
 has '"live":true'
@@ -153,7 +157,8 @@ has 'ETag: W/"'
 body > "$folder/answer"
 check the numbers are those of the command line
 "$program" classify -m $model --json --top 2 $picture > "$folder/line"
-diff <(grep -oE '"predictions".*\]' "$folder/answer") <(grep -oE '"predictions".*\]' "$folder/line") > "$folder/differ" ||
+diff <(grep -oE '"predictions".*\]' "$folder/answer") <(grep -oE '"predictions".*\]' "$folder/line") \
+    > "$folder/differ" ||
     fail "$(cat "$folder/differ")"
 tag=$(sed -n 's/^ETag: \(.*\)\r$/\1/p' "$out")
 is 304 POST /v1/classify?top=2 $picture "If-None-Match: \"x\", $tag"
@@ -217,7 +222,8 @@ is 400 POST /v1/classify "$folder/two" "$type"
 
 printf '{"image":"%s","top":3,"window":null}' "$(base64 -w 0 $picture)" > "$folder/json"
 is 200 POST /v1/classify "$folder/json" 'Content-Type: application/json'
-printf '{"image":"%s","method":["rollout","gradcam"],"set":{"fuse":"max"}}' "$(base64 -w 0 $picture)" > "$folder/json"
+printf '{"image":"%s","method":["rollout","gradcam"],"set":{"fuse":"max"}}' "$(base64 -w 0 $picture)" \
+    > "$folder/json"
 is 200 POST /v1/explain "$folder/json" 'Content-Type: application/json'
 has '"method":"gradcam"'
 printf '{"image":"@@"}' > "$folder/json"
@@ -229,27 +235,34 @@ is 400 POST /v1/classify "$folder/json" 'Content-Type: application/json'
 
 # ------------------------------------------------------------------ KServe and its kin ----------
 base=$(base64 -w 0 $picture)
-printf '{"id":"a7","inputs":[{"name":"image","datatype":"BYTES","shape":[2],"data":["%s","%s"]}]}' "$base" "$base" > "$folder/json"
+printf '{"id":"a7","inputs":[{"name":"image","datatype":"BYTES","shape":[2],"data":["%s","%s"]}]}' "$base" "$base" \
+    > "$folder/json"
 is 200 POST /v2/models/first/infer "$folder/json"
 has '"id":"a7"'
 has '"name":"logits","datatype":"FP32","shape":[2,7]'
 is 200 POST /v2/models/first/versions/1/infer "$folder/json"
 is 200 POST /v2/models/clip/infer "$folder/json"
 has '"name":"embedding"'
-printf '{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["%s"]}],"parameters":{"method":"rollout","target":3}}' "$base" > "$folder/json"
+printf '{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["%s"]}],"parameters":{"method":"rollout","target":3}}' "$base" \
+    > "$folder/json"
 is 200 POST /v2/models/first/explain "$folder/json"
 has '"name":"map","datatype":"FP32","shape":[1,5,5]'
 has '"name":"target","datatype":"INT32","shape":[1],"data":[3]'
-printf '{"inputs":[{"name":"image","datatype":"UINT8","shape":[1,2,2,3],"data":[[[[1,2,3],[4,5,6]],[[7,8,9],[10,11,12]]]]}]}' > "$folder/json"
+printf '{"inputs":[{"name":"image","datatype":"UINT8","shape":[1,2,2,3],"data":[[[[1,2,3],[4,5,6]],[[7,8,9],[10,11,12]]]]}]}' \
+    > "$folder/json"
 is 200 POST /v2/models/first/infer "$folder/json"
-printf '{"inputs":[{"name":"image","datatype":"FP32","shape":[1,3,1,2],"data":[0,0.5,1,0,0.25,1]}],"outputs":[{"name":"logits"}]}' > "$folder/json"
+printf '{"inputs":[{"name":"image","datatype":"FP32","shape":[1,3,1,2],"data":[0,0.5,1,0,0.25,1]}],"outputs":[{"name":"logits"}]}' \
+    > "$folder/json"
 is 200 POST /v2/models/first/infer "$folder/json"
 lacks '"label"'
-printf '{"inputs":[{"name":"image","datatype":"FP32","shape":[1,3,1,2],"data":[0,0.5,1,0,0.25,2]}]}' > "$folder/json"
+printf '{"inputs":[{"name":"image","datatype":"FP32","shape":[1,3,1,2],"data":[0,0.5,1,0,0.25,2]}]}' \
+    > "$folder/json"
 is 422 POST /v2/models/first/infer "$folder/json"
-printf '{"inputs":[{"name":"image","datatype":"UINT8","shape":[1,60000,60000,3],"data":[1]}]}' > "$folder/json"
+printf '{"inputs":[{"name":"image","datatype":"UINT8","shape":[1,60000,60000,3],"data":[1]}]}' \
+    > "$folder/json"
 is 400 POST /v2/models/first/infer "$folder/json"
-printf '{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["%s"]}],"outputs":[{"name":"none"}]}' "$base" > "$folder/json"
+printf '{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["%s"]}],"outputs":[{"name":"none"}]}' "$base" \
+    > "$folder/json"
 is 400 POST /v2/models/first/infer "$folder/json"
 # raw data behind the JSON, as tritonclient sends it
 size=$(wc -c < $picture)
@@ -350,7 +363,8 @@ for how in '' -r -h; do
     before=$(metric vitx_cancelled_total)
     # shellcheck disable=SC2086
     "$client" "$port" -w 700 $how < "$folder/long" > "$out" 2> "$folder/ms"
-    within 10 cancelled_is $((before + 1)) || fail "$(metric vitx_cancelled_total) cancelled after $before"
+    within 10 cancelled_is $((before + 1)) ||
+        fail "$(metric vitx_cancelled_total) cancelled after $before"
 done
 
 # ------------------------------------------------------------------ more than it can do ---------
@@ -448,7 +462,8 @@ stop
 # Not ready, but serving; what runs is finished; a new connection is refused.
 start -m $model --grace 2
 check what runs is finished
-printf 'POST /v1/explain?method=rise&set.n=300 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n' "$size" > "$folder/long"
+printf 'POST /v1/explain?method=rise&set.n=300 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n' "$size" \
+    > "$folder/long"
 cat $picture >> "$folder/long"
 "$client" "$port" < "$folder/long" > "$folder/last" 2> "$folder/ms" &
 last=$!

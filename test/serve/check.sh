@@ -1,7 +1,7 @@
 #!/bin/bash
-# check.sh OUT: other people's clients against vitx-cli serve, run by `make check-serve`: the examples of
-# docs/serve.md as they stand (curl, requests, tritonclient), and schemathesis with the OpenAPI document.
-# Python packages go into a virtual environment under build/serve.
+# check.sh OUT: other people's clients against vitx-cli serve, run by `make check-serve`: the
+# examples of docs/serve.md as they stand (curl, requests, tritonclient), and schemathesis with the
+# OpenAPI document. Python packages go into a virtual environment under build/serve.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=$(realpath "${1:-build}")
@@ -12,7 +12,8 @@ folder=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$folder"' EXIT
 
-ldd "$out/vitx-cli" | grep -q microhttpd || { echo "check-serve: built without libmicrohttpd" >&2; exit 1; }
+ldd "$out/vitx-cli" | grep -q microhttpd ||
+    { echo "check-serve: built without libmicrohttpd" >&2; exit 1; }
 if ! cmp -s test/serve/requirements.txt "$venv/installed"; then
     rm -rf "$venv"
     python3 -m venv "$venv"
@@ -56,8 +57,10 @@ for example in "$folder"/*.sh "$folder"/*.python; do
     fi
 done
 [ "$count" = 4 ] || { echo "check-serve: $count examples were found in docs/serve.md"; failed=1; }
-head -c 4 "$folder/map.png" | grep -qa PNG || { echo "check-serve: map.png is no picture"; failed=1; }
-grep -q 'id="vx-viewer"' "$folder/report.html" || { echo "check-serve: report.html is no report"; failed=1; }
+head -c 4 "$folder/map.png" | grep -qa PNG ||
+    { echo "check-serve: map.png is no picture"; failed=1; }
+grep -q 'id="vx-viewer"' "$folder/report.html" ||
+    { echo "check-serve: report.html is no report"; failed=1; }
 
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance
 checks+=,negative_data_rejection,unsupported_method,ignored_auth

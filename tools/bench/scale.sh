@@ -1,9 +1,9 @@
 #!/bin/bash
-# scale.sh MODEL INPUT...: what a second worker of vitx-cli batch brings. Each worker has one thread and one
-# processor of its own; beside them one process with two threads. RUNS times in turn; the least time of each
-# counts, since what else runs on the machine only adds to it. Where the machine is busy the processor
-# time of the busiest worker says more: what two workers would take if each had its processor alone.
-# OPTIONS: of batch. OUT: folder of vitx-cli.
+# scale.sh MODEL INPUT...: what a second worker of vitx-cli batch brings. Each worker has one thread
+# and one processor of its own; beside them one process with two threads. RUNS times in turn; the
+# least time of each counts, since what else runs on the machine only adds to it. Where the machine
+# is busy the processor time of the busiest worker says more: what two workers would take if each
+# had its processor alone. OPTIONS: of batch. OUT: folder of vitx-cli.
 set -euo pipefail
 : "${OUT:=build}" "${RUNS:=3}" "${OPTIONS:=--method rollout --write tar --shard-size 12}"
 [ $# -ge 2 ] || { sed -n 's/^# //p' "$0"; exit 2; }
@@ -20,7 +20,8 @@ worker() {
     shift 3
     # shellcheck disable=SC2086 # several options
     { time taskset -c "$on" "$OUT/vitx-cli" batch -m "$model" $OPTIONS --threads "$threads" --progress none --quiet \
-        --out "$to" "$@" "${inputs[@]}" 2> "$room/said.$on.$threads" || [ $? = 1 ]; } 2>> "$room/cpu"
+        --out "$to" "$@" "${inputs[@]}" 2> "$room/said.$on.$threads" ||
+            [ $? = 1 ]; } 2>> "$room/cpu"
 }
 one() { worker 0 1 "$room/one"; }
 two() {

@@ -1,7 +1,7 @@
 #!/bin/bash
-# page.sh: makes the screenshots of README.md, docs/report.md and docs/gallery.md: the demo's page and a
-# gallery of scenes, in a browser without a window. Needs build/vitx-cli; what else it needs is installed by test/page/check.sh (Python, Playwright,
-# Chromium).
+# page.sh: makes the screenshots of README.md, docs/report.md and docs/gallery.md: the demo's page
+# and a gallery of scenes, in a browser without a window. Needs build/vitx-cli; what else it needs
+# is installed by test/page/check.sh (Python, Playwright, Chromium).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tools/demo.sh build/vitx-cli docs/images/scenes build/demo > /dev/null
