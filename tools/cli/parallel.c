@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <string.h>
 
 #include "say.h"
@@ -78,6 +79,25 @@ static void await(struct pool *pool, int i)
             ready = true;
         }
     }
+}
+
+void news_create(pthread_cond_t *news)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(news, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+void news_await(pthread_cond_t *news, pthread_mutex_t *lock, int ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += ms % 1000 * 1000000L;
+    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_cond_timedwait(news, lock, &until);
 }
 
 int start_threads(pthread_t *handles, int count, void *(*body)(void *), void *arg)

@@ -35,6 +35,11 @@ struct pieces {
  * gets the program's signals. */
 int start_threads(pthread_t *handles, int count, void *(*body)(void *), void *arg);
 
+/* A condition that is waited for by a clock that only goes forward. */
+void news_create(pthread_cond_t *news);
+/* Until there is news, or so long; the lock is held. */
+void news_await(pthread_cond_t *news, pthread_mutex_t *lock, int ms);
+
 /* Does all pieces, or those before the one that says stop and those under way. */
 void do_in_parallel(const struct pieces *pieces);
 

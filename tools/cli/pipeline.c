@@ -4,13 +4,12 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "parallel.h"
 #include "progress.h"
 #include "say.h"
 
-enum { STAGES = 3, MOST_THREADS = 256, REDRAW_NS = 100 * 1000 * 1000 };
+enum { STAGES = 3, MOST_THREADS = 256, REDRAW_MS = 100 };
 
 /* What a slot's piece waits for, or what is done with it. */
 enum state { TO_LOAD, LOADING, TO_RUN, RUNNING, TO_SAVE, SAVING, READY };
@@ -142,17 +141,6 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* Until something has changed, or it is time to draw how far the work is. */
-static void await_news(struct flow *f)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += REDRAW_NS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&f->news, &f->lock, &until);
-}
-
 /* Waits for a piece; false: it will not be begun. */
 static bool await(struct flow *f, int piece)
 {
@@ -167,7 +155,7 @@ static bool await(struct flow *f, int piece)
             pthread_cond_broadcast(&f->news);
             continue;
         }
-        await_news(f);
+        news_await(&f->news, &f->lock, REDRAW_MS);
         pthread_mutex_unlock(&f->lock);
         progress_tick(0, 1, NULL);
         pthread_mutex_lock(&f->lock);
@@ -237,7 +225,6 @@ static void flow_free(struct flow *f)
 bool pipeline_run(const struct pipeline *p)
 {
     struct flow f = {.p = p};
-    pthread_condattr_t monotonic;
     if (p->threads < 2) {
         run_in_turn(p);
         return true;
@@ -249,14 +236,11 @@ bool pipeline_run(const struct pipeline *p)
         complain(NULL, "no memory");
         return false;
     }
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&f.news, &monotonic);
+    news_create(&f.news);
     pthread_mutex_init(&f.lock, NULL);
     const bool started = run_beside(&f);
     pthread_mutex_destroy(&f.lock);
     pthread_cond_destroy(&f.news);
-    pthread_condattr_destroy(&monotonic);
     flow_free(&f);
     if (!started)
         run_in_turn(p);

@@ -153,7 +153,6 @@ static void *watch(void *arg)
     struct guard *g = arg;
     pthread_mutex_lock(&g->lock);
     while (!g->stops) {
-        struct timespec until;
         const double now = now_ms();
         for (struct connection *c = g->first; c; c = c->next)
             if (!c->shut && is_late(c, now)) {
@@ -165,13 +164,9 @@ static void *watch(void *arg)
         pthread_mutex_unlock(&g->lock);
         for (int i = 0; i < gone; i++)
             exchange_resume(g->waiting[i]);
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += TICK_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
         pthread_mutex_lock(&g->lock);
         if (!g->stops)
-            pthread_cond_timedwait(&g->tick, &g->lock, &until);
+            news_await(&g->tick, &g->lock, TICK_MS);
     }
     pthread_mutex_unlock(&g->lock);
     return NULL;
@@ -179,16 +174,12 @@ static void *watch(void *arg)
 
 bool guard_start(struct guard **out, int per_address)
 {
-    pthread_condattr_t attributes;
     struct guard *g = *out = calloc(1, sizeof *g);
     if (!g)
         return false;
     g->per_address = per_address;
     pthread_mutex_init(&g->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&g->tick, &attributes);
-    pthread_condattr_destroy(&attributes);
+    news_create(&g->tick);
     if (start_threads(&g->thread, 1, watch, g) == 1)
         return true;
     pthread_cond_destroy(&g->tick);

@@ -68,13 +68,8 @@ static void *watch_clock(void *payload)
     struct work *work = payload;
     pthread_mutex_lock(&work->lock);
     while (!work->stopping) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += EXPIRY_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
         if (work->pieces > 0)
-            pthread_cond_timedwait(&work->moved, &work->lock, &until);
+            news_await(&work->moved, &work->lock, EXPIRY_MS);
         else
             pthread_cond_wait(&work->more, &work->lock);
         queue_expire(work, seconds_now());
@@ -85,14 +80,10 @@ static void *watch_clock(void *payload)
 
 static bool create_locks(struct work *work)
 {
-    pthread_condattr_t attr;
     if (pthread_mutex_init(&work->lock, NULL) != 0)
         return false;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&work->more, NULL);
-    pthread_cond_init(&work->moved, &attr);
-    pthread_condattr_destroy(&attr);
+    news_create(&work->moved);
     return true;
 }
 
