@@ -419,8 +419,7 @@ within 20 grep -q listening "$folder/log.unix" || fail "$(cat "$folder/log.unix"
 run serve -m $model --listen "unix:$folder/socket"
 gives 1
 err_has 'in use'
-kill -KILL "$server"
-wait "$server" 2> "$folder/ms"
+{ kill -KILL "$server" && wait "$server"; } 2> "$folder/ms"
 check a socket that was left
 "$program" serve -m $model --grace 0 --listen "unix:$folder/socket" 2> "$folder/log.again" &
 server=$!
