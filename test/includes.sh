@@ -1,14 +1,15 @@
 #!/bin/bash
 # Includes go one way: tools -> include/vitx <- lib -> kernels, and inside lib
-# base <- image, model <- engine <- explain <- measure <- render <- report. A folder may include itself and the
+# base <- image, text <- model <- engine <- explain <- measure <- render <- report. A folder may include itself and the
 # folders listed for it here, nothing else.
 set -u
 declare -A may=(
     [kernels]="kernels"
     [lib/base]="vitx base kernels"
     [lib/image]="vitx base image kernels"
-    [lib/model]="vitx base model kernels"
-    [lib/engine]="vitx base image model engine kernels"
+    [lib/text]="base text"
+    [lib/model]="vitx base text model kernels"
+    [lib/engine]="vitx base image text model engine kernels"
     [lib/explain]="vitx base image model engine explain kernels"
     [lib/measure]="vitx base image model engine explain measure kernels"
     [lib/render]="vitx base image model engine explain measure render"
@@ -31,7 +32,7 @@ while IFS=: read -r file line text; do
     [ -n "${only[$base]:-}" ] && [ ! -e "${file%/*}/$name" ] && [[ " ${only[$base]} " != *" $file "* ]] &&
         complain "$file:$line: $base may be included by ${only[$base]} alone"
     case $name in
-        vitx/* | base/* | image/* | model/* | engine/* | explain/* | measure/* | render/* | report/*) target=${name%%/*} ;;
+        vitx/* | base/* | image/* | text/* | model/* | engine/* | explain/* | measure/* | render/* | report/*) target=${name%%/*} ;;
         kernels/* | tools/*) target=${name%%/*} ;;
         *) # a system header, or a neighbour in the same folder
             [[ $text == *'"'* && ! -e ${file%/*}/$name ]] && complain "$file:$line: $name is not beside it"

@@ -34,7 +34,8 @@ typedef enum vx_pool_kind {
     VX_POOL_AVG,        /* mean over the patch tokens, or, with mean_prefix, over all */
     VX_POOL_MAP,        /* attention of one learnt query over tokens, then a perceptron */
     VX_POOL_TWO_TOKENS, /* p token 0, q token 1 */
-    VX_POOL_TOKEN_AVG   /* p token 0, q the mean over the patch tokens */
+    VX_POOL_TOKEN_AVG,  /* p token 0, q the mean over the patch tokens */
+    VX_POOL_LAST        /* the last token of the sequence */
 } vx_pool_kind;
 
 /* How the angles come about by which queries and keys of the patches are rotated (rotary.h). */
@@ -56,6 +57,8 @@ typedef struct vx_rotary {
 
 typedef struct vx_arch {
     int depth, width, heads, head_width, hidden, classes;
+    int vocabulary; /* rows of the token table of a text tower (text.h); 0: the input is pictures.
+                     * Of a text tower grid_height is 1, grid_width the tokens, prefix 0 */
     int channels, patch_height, patch_width, grid_height, grid_width, prefix;
     float eps;
     vx_act act;
@@ -67,6 +70,10 @@ typedef struct vx_arch {
     bool pos_late;    /* positions are added behind norm_pre, not before it */
     bool rms;         /* no norm subtracts the mean, and none has a bias (RMSNorm) */
     bool post_norm;   /* norm1 and norm2 stand behind the attention and the mlp, not before them */
+    bool causal;      /* a token attends to itself and to those before it */
+    bool norm_stays;  /* what norm1 and norm2 make is the residual, too (BERT, whose norms stand
+                       * behind the sums: norm1 of block l is the last norm of block l - 1, that of
+                       * block 0 is the embeddings', and `norm` is the last block's) */
     bool twins;       /* a block is two attentions side by side, then two mlps: run as one of twice
                        * the heads and one of twice the width, their norms and LayerScales within
                        * the matrices */

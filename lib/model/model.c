@@ -331,7 +331,7 @@ const char *vx_act_name(vx_act act)
 
 static const char *pooling_name(vx_pool_kind pool)
 {
-    static const char *const names[] = {"token", "avg", "map", "token+dist", "token+avg"};
+    static const char *const names[] = {"token", "avg", "map", "token+dist", "token+avg", "last"};
     return names[pool];
 }
 

@@ -10,6 +10,7 @@
 #include "model/container.h"
 #include "model/family.h"
 #include "model/labels.h"
+#include "model/text.h"
 #include "model/weights.h"
 
 struct vitx_model {
@@ -26,6 +27,7 @@ struct vitx_model {
     vx_pos_rule
         positions; /* how position embeddings are resampled, unless a context says otherwise */
     vx_labels labels;
+    vx_text_rules text; /* of a text tower: arch.vocabulary is above 0 */
     vitx_source from_eps, from_act, from_heads, from_outputs;
     char *guesses;  /* guesses.h */
     char *wrapping; /* vitx_model_info.wrapping */
