@@ -1,6 +1,6 @@
 #!/bin/bash
 # Includes go one way: tools -> include/vitx <- lib -> kernels, and inside lib
-# base <- image, text <- model <- engine <- explain <- measure <- render <- report. A folder may include itself and the
+# base <- image, text <- model <- engine <- words <- explain <- measure <- render <- report. A folder may include itself and the
 # folders listed for it here, nothing else.
 set -u
 declare -A may=(
@@ -10,7 +10,8 @@ declare -A may=(
     [lib/text]="base text"
     [lib/model]="vitx base text model kernels"
     [lib/engine]="vitx base image text model engine kernels"
-    [lib/explain]="vitx base image model engine explain kernels"
+    [lib/words]="vitx base text model engine words kernels"
+    [lib/explain]="vitx base image model engine words explain kernels"
     [lib/measure]="vitx base image model engine explain measure kernels"
     [lib/render]="vitx base image model engine explain measure render"
     [lib/report]="vitx base image model engine explain measure render report kernels"
@@ -20,7 +21,7 @@ declare -A may=(
 # The libraries that few files may know.
 declare -A only=([stb_image.h]=lib/image/stb.c [stb_image_write.h]="tools/scenes/png.c lib/report/jpeg.c tools/cli/batch/jpeg.c"
     [cJSON.h]="lib/base/json.c tools/cli/json.c" [png.h]=lib/render/png.c
-    [sha2.h]="lib/model/digest.c tools/embed/embed.c tools/cli/digest.c"
+    [sha2.h]="lib/base/sha256.c tools/embed/embed.c tools/cli/digest.c"
     [archive.h]=tools/cli/batch/archive.c [microhttpd.h]=tools/cli/serve/http.c)
 bad=0 seen=0
 complain() { echo "$1"; bad=$((bad + 1)); }
@@ -32,7 +33,7 @@ while IFS=: read -r file line text; do
     [ -n "${only[$base]:-}" ] && [ ! -e "${file%/*}/$name" ] && [[ " ${only[$base]} " != *" $file "* ]] &&
         complain "$file:$line: $base may be included by ${only[$base]} alone"
     case $name in
-        vitx/* | base/* | image/* | text/* | model/* | engine/* | explain/* | measure/* | render/* | report/*) target=${name%%/*} ;;
+        vitx/* | base/* | image/* | text/* | words/* | model/* | engine/* | explain/* | measure/* | render/* | report/*) target=${name%%/*} ;;
         kernels/* | tools/*) target=${name%%/*} ;;
         *) # a system header, or a neighbour in the same folder
             [[ $text == *'"'* && ! -e ${file%/*}/$name ]] && complain "$file:$line: $name is not beside it"

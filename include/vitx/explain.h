@@ -8,7 +8,7 @@
 #ifndef VITX_EXPLAIN_H
 #define VITX_EXPLAIN_H
 
-#include <vitx/context.h>
+#include <vitx/texts.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -34,7 +34,8 @@ typedef enum vitx_score {
                                      output (explain its logit)                                 */
     VITX_SCORE_DIFFERENCE = 3,  /**< the target's logit minus the logit of `versus`             */
     VITX_SCORE_COSINE = 4,      /**< in place of a target: the cosine of the model's outputs and
-                                     a vector. AUTO means this score if a vector is given       */
+                                     a vector; for two texts the difference of two cosines. AUTO
+                                     means this score if a vector, picture or text is given     */
     VITX_SCORE_DOT = 5          /**< in place of a target: the dot product of the model's outputs
                                      and a vector                                               */
 } vitx_score;
@@ -44,7 +45,8 @@ typedef enum vitx_explained {
     VITX_EXPLAINED_CLASS = 0,  /**< a class                                                     */
     VITX_EXPLAINED_UNIT = 1,   /**< a component of an embedding                                 */
     VITX_EXPLAINED_VECTOR = 2, /**< vitx_explain_opts.vector                                    */
-    VITX_EXPLAINED_PICTURE = 3 /**< vitx_explain_opts.like                                      */
+    VITX_EXPLAINED_PICTURE = 3, /**< vitx_explain_opts.like                                     */
+    VITX_EXPLAINED_TEXT = 4    /**< vitx_explain_opts.text                                      */
 } vitx_explained;
 
 typedef struct vitx_explain_opts {
@@ -80,11 +82,19 @@ typedef struct vitx_explain_opts {
                                  same model, with at least as many components as the method
                                  shows. `layer` must be VITX_AUTO or the layer of the basis.
                                  NULL: the components of each picture alone                     */
+    vitx_texts *texts;      /**< the text tower that belongs to the context's model, for `text`.
+                                 NULL: none                                                     */
+    const char *text;       /**< a text, in place of a target: the model's outputs are compared with
+                                 its vector, which has length 1. Not together with `vector` or
+                                 `like`. NULL: none                                             */
+    const char *versus_text; /**< with `text`: a text to set against it. The score is the cosine
+                                 with `text` minus the cosine with this one, so the map says what
+                                 speaks for the one and not for the other. NULL: none           */
 } vitx_explain_opts;
 
 #define VITX_EXPLAIN_OPTS_INIT \
     { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0, \
-    VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL, NULL }
+    VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL }
 VITX_API void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size);
 
 /**
@@ -219,9 +229,12 @@ typedef struct vitx_map_info {
     size_t struct_size;
     const char *method;
     int target;        /**< class or unit explained; VITX_AUTO if a vector was explained        */
-    float logit;       /**< the target's logit; 0 if a vector was explained                     */
+    float logit;       /**< the target's logit; 0 if a vector was explained. For a text scale *
+                            cosine + bias, see vitx_texts_info                                  */
     float probability; /**< the target's probability, like in vitx_prediction; 0 if the model has
-                            no classes                                                          */
+                            no classes. For a text: if the tower's outputs are SIGMOID, that of
+                            its logit; else the share of the softmax over this text and the empty
+                            one. Below 0.5: what it names is not there                          */
     int layer;         /**< block, VITX_ALL, or VITX_AUTO if the method uses no layer           */
     int head;          /**< head, VITX_ALL, or VITX_AUTO if heads are fused                     */
     int query;         /**< token, or VITX_AUTO: the mean over the patches, or over the two
@@ -261,6 +274,13 @@ typedef struct vitx_map_info {
                                   evaluated or averaged. 0: one number per patch, and no such
                                   axis                                                          */
     double mask;             /**< above 0: a mask of vitx_map_mask(), of that share             */
+    const char *text;        /**< the text explained; "" if none was                            */
+    const char *versus_text; /**< the text set against it; "" if none was                       */
+    double empty_value;      /**< if a text was explained: the score of the empty text in its place,
+                                  without `versus_text`. A text whose `text_value` is not above it
+                                  is no better than no text: what it names is not there         */
+    double text_value;       /**< the cosine with the text alone; `value` if nothing was set
+                                  against it                                                    */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)

@@ -32,6 +32,7 @@
 #include <vitx/model.h>
 #include <vitx/image.h>
 #include <vitx/context.h>
+#include <vitx/texts.h>
 #include <vitx/explain.h>
 #include <vitx/evaluate.h>
 #include <vitx/measure.h>

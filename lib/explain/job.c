@@ -1,4 +1,5 @@
 /* explain/job.c: one method and one call's options: checked, what it sees of the pass, its maps. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "engine/run.h"
 #include "explain/method.h"
 #include "explain/pool_query.h"
+#include "words/words.h"
 
 /* ------------------------------------------------------------------ options to jobs -------- */
 
@@ -275,8 +277,8 @@ void vx_job_parallel(const vx_job *job, void (*task)(void *arg, int i, int worke
 
 vx_target vx_map_target(const vitx_map *map)
 {
-    return (vx_target){map->info.score, map->info.target,  map->info.versus,
-                       map->vector,     map->vector_count, map->info.outputs};
+    return (vx_target){map->info.score,   map->info.target,  map->info.versus,  map->vector,
+                       map->vector_count, map->info.outputs, map->vector_length};
 }
 
 /* The axes of a job's map. */
@@ -312,10 +314,40 @@ static void settings_text(char *out, size_t size, const vx_job *job)
 
 static vitx_explained explains(const vx_job *job)
 {
-    return job->opts.like     ? VITX_EXPLAINED_PICTURE
+    return job->opts.text     ? VITX_EXPLAINED_TEXT
+           : job->opts.like   ? VITX_EXPLAINED_PICTURE
            : job->opts.vector ? VITX_EXPLAINED_VECTOR
            : job->arch->units ? VITX_EXPLAINED_UNIT
                               : VITX_EXPLAINED_CLASS;
+}
+
+/* The outputs' cosine with a text. */
+static int text_cosine(double *out, const vx_job *job, const char *text, const float *outputs)
+{
+    const int count = job->arch->classes;
+    float *vector;
+    VX_TRY(vx_new(&vector, &job->scratch, (size_t)count, sizeof *vector, "a vector"));
+    const int status = vx_words_vector(vector, job->opts.texts, text);
+    const vx_target t = {.score = VITX_SCORE_COSINE, .vector = vector, .count = count};
+    if (status == VITX_OK)
+        *out = vx_target_value(t, outputs, NULL);
+    vx_release(&job->scratch, vector);
+    return status;
+}
+
+/* What is told of a map of a text beside its score. */
+static int text_numbers(vitx_map_info *info, const vx_job *job, const float *outputs)
+{
+    const vx_text_rules *rules = &job->opts.texts->model->text;
+    info->text = job->opts.text;
+    info->versus_text = job->opts.versus_text;
+    VX_TRY(text_cosine(&info->text_value, job, job->opts.text, outputs));
+    VX_TRY(text_cosine(&info->empty_value, job, "", outputs));
+    info->logit = (float)(rules->scale * info->text_value + rules->bias);
+    const double odds =
+        rules->sigmoid ? info->logit : rules->scale * (info->text_value - info->empty_value);
+    info->probability = (float)(1 / (1 + exp(-odds)));
+    return VITX_OK;
 }
 
 int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i)
@@ -325,8 +357,13 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     const size_t row = (size_t)i * (size_t)a->classes;
     const float *logits = c->act.host.logits + row,
                 *probabilities = c->act.host.probabilities + row;
-    vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->similarity.vector,
-                   a->classes, a->outputs};
+    vx_target t = {job->score,
+                   VITX_AUTO,
+                   VITX_AUTO,
+                   job->similarity.vector,
+                   a->classes,
+                   a->outputs,
+                   job->similarity.length};
     if (!job->similarity.vector)
         VX_TRY(vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits,
                                  a->classes));
@@ -364,9 +401,12 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
         placement.input_h = a->grid_height * a->patch_height;
         placement.input_w = a->grid_width * a->patch_width;
     }
+    if (job->opts.text)
+        VX_TRY(text_numbers(&info, job, logits));
     VX_TRY(vx_map_create(out, &info, &placement, &c->hooks));
     (*out)->vector = job->similarity.vector;
     (*out)->vector_count = a->classes;
+    (*out)->vector_length = job->similarity.length;
     (*out)->traces.of_score = job->method->of_score;
     return VITX_OK;
 }

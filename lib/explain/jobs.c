@@ -1,9 +1,17 @@
 /* explain/jobs.c: see jobs.h. */
 #include "explain/jobs.h"
 
+#include <string.h>
+
 #include "engine/channels.h"
 #include "engine/footprint.h"
 #include "engine/variants.h"
+
+/* Of two texts, each perhaps NULL. */
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
 
 /* Jobs that explain the same number share one gradient. */
 static int share_cotangents(vx_job *jobs, int m)
@@ -16,7 +24,9 @@ static int share_cotangents(vx_job *jobs, int m)
             const vx_job *other = &jobs[before];
             if (other->gradient && other->opts.target == job->opts.target &&
                 other->score == job->score && other->opts.versus == job->opts.versus &&
-                other->opts.vector == job->opts.vector && other->opts.like == job->opts.like)
+                other->opts.vector == job->opts.vector && other->opts.like == job->opts.like &&
+                same_text(other->opts.text, job->opts.text) &&
+                same_text(other->opts.versus_text, job->opts.versus_text))
                 jobs[j].cotangent = other->cotangent;
         }
         count += jobs[j].cotangent == count;

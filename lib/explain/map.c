@@ -39,14 +39,19 @@ int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement 
     /* Its texts lie behind it. */
     const char *model = info->model ? info->model : "";
     const char *settings = info->settings ? info->settings : "";
-    const size_t m = strlen(model) + 1, n = strlen(settings) + 1;
-    VX_TRY(vx_new(&map, hooks, 1, sizeof *map + m + n, "a map"));
+    const char *text = info->text ? info->text : "";
+    const char *versus = info->versus_text ? info->versus_text : "";
+    const size_t m = strlen(model) + 1, n = strlen(settings) + 1, t = strlen(text) + 1,
+                 v = strlen(versus) + 1;
+    VX_TRY(vx_new(&map, hooks, 1, sizeof *map + m + n + t + v, "a map"));
     *map = (vitx_map){.hooks = *hooks, .info = *info, .placement = *placement, .count = count};
     const int64_t *sides = info->shape + vx_map_leading(info);
     map->on_pixels = sides[0] != info->grid_height || sides[1] != info->grid_width;
     vx_placement_seen(map->info.seen, placement);
     map->info.model = memcpy(map + 1, model, m);
     map->info.settings = memcpy((char *)(map + 1) + m, settings, n);
+    map->info.text = memcpy((char *)(map + 1) + m + n, text, t);
+    map->info.versus_text = memcpy((char *)(map + 1) + m + n + t, versus, v);
     const int status = vx_new(&map->values, hooks, count, sizeof *map->values, "a map's values");
     if (status != VITX_OK) {
         vitx_map_free(map);

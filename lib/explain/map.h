@@ -32,6 +32,7 @@ struct vitx_map {
     vx_placement placement; /* of the picture that was explained */
     const float *vector;    /* what a score of one is made with, until the map is finished */
     int vector_count;
+    double vector_length; /* what a cosine with it counts */
     vx_traces traces;
     bool on_pixels; /* made on the input's pixels, not on the grid, and so noisy */
     vx_tint tint;

@@ -64,6 +64,12 @@ static double dot(const float *a, const float *b, int count)
     return sum;
 }
 
+/* What a cosine counts. */
+static double times(vx_target t)
+{
+    return t.length > 0 ? t.length : 1;
+}
+
 double vx_target_value(vx_target t, const float *logits, const float *probabilities)
 {
     if (t.score == VITX_SCORE_PROBABILITY)
@@ -74,7 +80,7 @@ double vx_target_value(vx_target t, const float *logits, const float *probabilit
         return dot(t.vector, logits, t.count);
     if (t.score == VITX_SCORE_COSINE) {
         const double length = sqrt(dot(logits, logits, t.count));
-        return length > 0 ? dot(t.vector, logits, t.count) / length : 0;
+        return length > 0 ? times(t) * dot(t.vector, logits, t.count) / length : 0;
     }
     return logits[t.target];
 }
@@ -94,12 +100,13 @@ bool vx_target_is_flat(vx_target t, const float *logits, const float *probabilit
     return t.score == VITX_SCORE_COSINE && is_aligned(logits, t.vector, t.count);
 }
 
-/* d cos(z, u) / d z = (u - cos z / |z|) / |z| of a u of length 1; 0 where z is. */
+/* d cos(z, u) / d z = (u - cos z / |z|) / |z| of a u of length 1, as often as the cosine counts; 0
+ * where z is. */
 static void cosine_cotangent(float *row, vx_target t, const float *z)
 {
     const double length = sqrt(dot(z, z, t.count)), along = dot(t.vector, z, t.count);
     for (int k = 0; k < t.count && length > 0; k++)
-        row[k] = (float)((t.vector[k] - along / length * (z[k] / length)) / length);
+        row[k] = (float)(times(t) * (t.vector[k] - along / length * (z[k] / length)) / length);
 }
 
 static void probability_cotangent(float *row, vx_target t, const float *probabilities, int classes)

@@ -14,6 +14,7 @@ typedef struct vx_target {
     const float *vector;  /* of VITX_SCORE_COSINE, its length 1, and VITX_SCORE_DOT; else NULL */
     int count;            /* of the vector */
     vitx_outputs outputs; /* what a probability is; SIGMOID, or any other for a softmax */
+    double length;        /* a cosine counts so many times; 0: once */
 } vx_target;
 
 /* Whether a model can have that score. VITX_UNSUPPORTED: a probability of an embedding.

@@ -6,27 +6,46 @@
 
 #include "engine/run.h"
 #include "engine/size.h"
+#include "words/words.h"
+
+static bool has_vector(const vitx_explain_opts *o)
+{
+    return o->vector || o->like || o->text;
+}
+
+static int check_texts(const vitx_explain_opts *o)
+{
+    if (o->text && !o->texts)
+        return vx_fail(VITX_INVALID, "a text is given without a text tower (vitx_texts_create)");
+    if (o->versus_text && !o->text)
+        return vx_fail(VITX_INVALID, "a text to set against is given without a text");
+    return VITX_OK;
+}
 
 /* What the options may not say together. */
 static int check(const vitx_explain_opts *o)
 {
     const bool of_vector = o->score == VITX_SCORE_COSINE || o->score == VITX_SCORE_DOT;
-    if (!o->vector && !o->like) {
+    if (!has_vector(o)) {
         if (of_vector)
-            return vx_fail(VITX_INVALID, "score %s: neither a vector nor a picture is given",
+            return vx_fail(VITX_INVALID, "score %s: no vector, picture or text is given",
                            o->score == VITX_SCORE_DOT ? "dot" : "cosine");
-        return VITX_OK;
+        return check_texts(o);
     }
-    if (o->vector && o->like)
+    if (!!o->vector + !!o->like + !!o->text > 1)
         return vx_fail(VITX_INVALID,
-                       "both a vector and a picture are given: one of them is explained");
+                       "of a vector, a picture and a text one is explained; %s are "
+                       "given",
+                       o->vector && o->like && o->text ? "three" : "two");
     if (o->target != VITX_AUTO || o->versus != VITX_AUTO)
         return vx_fail(VITX_INVALID,
-                       "a target is given with a vector or a picture, which stand in place of one");
+                       "a target is given with a vector, a picture or a text, which stand in place "
+                       "of one");
     if (o->score != VITX_SCORE_AUTO && !of_vector)
         return vx_fail(VITX_INVALID,
-                       "a vector or a picture is compared by score cosine or dot, not another");
-    return VITX_OK;
+                       "a vector, a picture or a text is compared by score cosine or dot, not "
+                       "another");
+    return check_texts(o);
 }
 
 /* d->vector [count]: `from`, its length 1 for the cosine. */
@@ -42,8 +61,34 @@ static int set_vector(vx_similarity *d, const float *from, int count)
     if (!(square > 0))
         return vx_fail(VITX_INVALID, "the vector is 0 and has no direction");
     const double scale = d->score == VITX_SCORE_COSINE ? 1 / sqrt(square) : 1;
+    d->length = 1;
     for (int k = 0; k < count; k++)
         d->vector[k] = (float)(from[k] * scale);
+    return VITX_OK;
+}
+
+/* The text's vector, or what it has more than that of the text set against it. */
+static int set_texts(vx_similarity *d, const vitx_explain_opts *o, int count,
+                     const vitx_hooks *scratch)
+{
+    float *other;
+    double square = 0;
+    VX_TRY(vx_words_vector(d->vector, o->texts, o->text));
+    if (!o->versus_text)
+        return set_vector(d, d->vector, count);
+    VX_TRY(vx_new(&other, scratch, (size_t)count, sizeof *other, "a vector"));
+    const int status = vx_words_vector(other, o->texts, o->versus_text);
+    for (int k = 0; k < count && status == VITX_OK; k++) {
+        d->vector[k] -= other[k];
+        square += (double)d->vector[k] * d->vector[k];
+    }
+    vx_release(scratch, other);
+    VX_TRY(status);
+    if (!(square > 1e-12))
+        return vx_fail(VITX_INVALID, "both texts are the same to the model: nothing speaks for one "
+                                     "and not for the other");
+    VX_TRY(set_vector(d, d->vector, count));
+    d->length = d->score == VITX_SCORE_COSINE ? sqrt(square) : 1;
     return VITX_OK;
 }
 
@@ -53,13 +98,19 @@ int vx_similarity_prepare(vx_similarity *out, vitx_context *c, const vitx_explai
     const int count = c->arch.classes;
     *out = (vx_similarity){.like = o->like};
     VX_TRY(check(o));
-    if (!o->vector && !o->like)
+    if (!has_vector(o))
         return VITX_OK;
+    if (o->text && vx_words_units(o->texts) != count)
+        return vx_fail(VITX_INVALID,
+                       "the texts' vectors have %d numbers, the model's outputs are %d",
+                       vx_words_units(o->texts), count);
     if (o->vector && o->vector_count != count)
         return vx_fail(VITX_INVALID, "a vector of %d numbers: the model's outputs are %d",
                        o->vector_count, count);
     out->score = o->score == VITX_SCORE_DOT ? VITX_SCORE_DOT : VITX_SCORE_COSINE;
     VX_TRY(vx_new(&out->vector, &scratch, (size_t)count, sizeof *out->vector, "a vector"));
+    if (o->text)
+        return set_texts(out, o, count, &scratch);
     return o->vector ? set_vector(out, o->vector, count) : VITX_OK;
 }
 

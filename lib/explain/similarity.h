@@ -1,6 +1,6 @@
 /*
  * explain/similarity.h: scores that compare the outputs with a vector, in place of a target: one
- * that the caller gives, or what the model answers for another picture.
+ * that the caller gives, that of a text, or what the model answers for another picture.
  */
 #ifndef VX_EXPLAIN_SIMILARITY_H
 #define VX_EXPLAIN_SIMILARITY_H
@@ -12,6 +12,8 @@ typedef struct vx_similarity {
     const vitx_image *like;     /* the vector is what the model answers for it; NULL: it is given */
     vitx_score score;           /* the cosine or dot; nothing without a vector */
     float *vector;              /* [classes], of length 1 for the cosine; NULL: there is none */
+    double length;              /* what the cosine counts: of two texts the length of the difference
+                                 * of their vectors, else 1 */
     struct vx_similarity *next; /* the list of all that a call has; NULL: the last */
 } vx_similarity;
 

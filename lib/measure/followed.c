@@ -58,7 +58,8 @@ int vx_followed_resolve(vx_subject *s)
                                  VITX_AUTO,
                                  s->similarity[dot ? VX_AS_IT_IS : VX_OF_LENGTH_1].vector,
                                  c->arch.classes,
-                                 0};
+                                 0,
+                                 dot ? 1 : s->similarity[VX_OF_LENGTH_1].length};
         return VITX_OK;
     }
     const vitx_score score = s->asked                            ? s->asked

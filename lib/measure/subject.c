@@ -11,7 +11,8 @@
 bool vx_subject_of_vector(const vitx_map *map)
 {
     return map->info.explains == VITX_EXPLAINED_VECTOR ||
-           map->info.explains == VITX_EXPLAINED_PICTURE;
+           map->info.explains == VITX_EXPLAINED_PICTURE ||
+           map->info.explains == VITX_EXPLAINED_TEXT;
 }
 
 /* Whether the map lies in the picture where this context's input does: then it was made with the
@@ -92,7 +93,7 @@ int vx_subject_run(vx_subject *s)
     if (!vector && vx_subject_of_vector(s->map))
         return VITX_OK; /* nobody asks */
     VX_TRY(vx_followed_resolve(s));
-    s->explains = (vx_target){info->score, info->target, info->versus, NULL, 0, info->outputs};
+    s->explains = (vx_target){info->score, info->target, info->versus, NULL, 0, info->outputs, 1};
     if (vector) {
         const bool dot = info->score == VITX_SCORE_DOT;
         s->explains = (vx_target){dot ? VITX_SCORE_DOT : VITX_SCORE_COSINE,
@@ -100,7 +101,8 @@ int vx_subject_run(vx_subject *s)
                                   VITX_AUTO,
                                   s->similarity[dot ? VX_AS_IT_IS : VX_OF_LENGTH_1].vector,
                                   c->arch.classes,
-                                  info->outputs};
+                                  info->outputs,
+                                  dot ? 1 : s->similarity[VX_OF_LENGTH_1].length};
     }
     s->value = vector ? vx_target_value(s->explains, logits, probabilities) : info->value;
     s->followed = vx_target_value(s->follows, logits, probabilities);
@@ -119,7 +121,7 @@ int vx_subject_compare(vx_subject *s, const vitx_evaluate_opts *opts, int m)
                               vitx_evaluate_opts, mask_width));
         if (o.explain)
             VX_TRY(VX_STRUCT_READ(&e, o.explain, vitx_explain_opts, set_count));
-        if (!e.vector && !e.like)
+        if (!e.vector && !e.like && !e.text)
             continue;
         for (int i = 0; i < 2; i++) {
             vx_similarity *d = &s->similarity[i];

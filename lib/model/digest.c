@@ -1,37 +1,30 @@
-/* model/digest.c: see digest.h; by Nettle. */
+/* model/digest.c: see digest.h. */
 #include "model/digest.h"
 
-#include <nettle/sha2.h>
-#include <nettle/version.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "base/sha256.h"
 
 #define PIECE ((size_t)1 << 15) /* on the stack */
 
-/* To hexadecimal. Nettle 4 takes no length any more. */
-static void finish(char out[VITX_DIGEST_TEXT], struct sha256_ctx *hash)
+static void finish(char out[VITX_DIGEST_TEXT], vx_sha256 *hash)
 {
-    uint8_t digest[SHA256_DIGEST_SIZE];
-#if NETTLE_VERSION_MAJOR >= 4
-    sha256_digest(hash, digest);
-#else
-    sha256_digest(hash, sizeof digest, digest);
-#endif
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    uint8_t digest[VX_SHA256];
+    vx_sha256_end(digest, hash);
+    vx_sha256_text(out, digest);
 }
 
 static int digest_file(char out[VITX_DIGEST_TEXT], const vx_file *file, const atomic_bool *stop)
 {
-    struct sha256_ctx hash;
+    vx_sha256 hash;
     uint8_t piece[PIECE];
-    sha256_init(&hash);
+    vx_sha256_begin(&hash);
     for (uint64_t at = 0; at < file->size; at += PIECE) {
         const size_t bytes = file->size - at < PIECE ? (size_t)(file->size - at) : PIECE;
         if (stop && atomic_load(stop))
             return vx_fail(VITX_CANCELLED, "the digest of the weights is not wanted any more");
         VX_TRY(vx_file_read(file, piece, at, bytes));
-        sha256_update(&hash, bytes, piece);
+        vx_sha256_add(&hash, piece, bytes);
     }
     finish(out, &hash);
     return vx_file_unchanged(file);
@@ -57,15 +50,15 @@ static const vx_file *next_file(const vx_container *c, const vx_file *last)
 /* Of a list as sha256sum prints it: digest, two blanks, name. */
 static int digest_list(char out[VITX_DIGEST_TEXT], const vx_container *c, const atomic_bool *stop)
 {
-    struct sha256_ctx hash;
+    vx_sha256 hash;
     char text[VITX_DIGEST_TEXT];
-    sha256_init(&hash);
+    vx_sha256_begin(&hash);
     for (const vx_file *f = NULL; (f = next_file(c, f));) {
         VX_TRY(digest_file(text, f, stop));
-        sha256_update(&hash, strlen(text), (const uint8_t *)text);
-        sha256_update(&hash, 2, (const uint8_t *)"  ");
-        sha256_update(&hash, strlen(name_of(f)), (const uint8_t *)name_of(f));
-        sha256_update(&hash, 1, (const uint8_t *)"\n");
+        vx_sha256_add(&hash, text, strlen(text));
+        vx_sha256_add(&hash, "  ", 2);
+        vx_sha256_add(&hash, name_of(f), strlen(name_of(f)));
+        vx_sha256_add(&hash, "\n", 1);
     }
     finish(out, &hash);
     return VITX_OK;

@@ -1,0 +1,296 @@
+/* words/texts.c: the text tower of a model at work. */
+#include <math.h>
+#include <string.h>
+
+#include "base/structs.h"
+#include "base/text.h"
+#include "words/words.h"
+
+/* Texts that are turned into ids together: their tokens take some megabytes. */
+#define TOGETHER 4096
+#define MAX_TEXT ((size_t)16 << 20)
+
+void vitx_texts_opts_init(vitx_texts_opts *out, size_t struct_size)
+{
+    const vitx_texts_opts full = VITX_TEXTS_OPTS_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
+}
+
+void vitx_texts_info_init(vitx_texts_info *out, size_t struct_size)
+{
+    const vitx_texts_info full = VITX_TEXTS_INFO_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
+}
+
+/* -------------------------------------------------------------------------- opening ------- */
+
+/* In the order of vx_clean. */
+static const char *clean_name(int index)
+{
+    static const char *const names[] = {"none", "lower", "whitespace", "canonicalize", "siglip"};
+    return index >= 0 && index < (int)(sizeof names / sizeof names[0]) ? names[index] : NULL;
+}
+
+static int open_tokenizer(vitx_texts *t, const vitx_texts_opts *opts)
+{
+    const vx_text_rules *rules = &t->model->text;
+    int clean = (int)rules->clean;
+    if (opts->clean)
+        VX_TRY(vx_find_name(&clean, opts->clean, clean_name, "way to clean texts"));
+    const char *folder = opts->tokenizer ? opts->tokenizer : rules->folder;
+    VX_TRY(vx_tokenizer_open(&t->tokenizer, folder, (vx_clean)clean, &t->hooks));
+    const int ids = vx_tokenizer_size(t->tokenizer);
+    if (ids > t->model->arch.vocabulary)
+        return vx_fail_in(VITX_FORMAT, folder,
+                          "the tokenizer, %s, has ids up to %d; the text tower has %d tokens",
+                          vx_tokenizer_about(t->tokenizer), ids - 1, t->model->arch.vocabulary);
+    return VITX_OK;
+}
+
+static int open_all(vitx_texts *t, const vitx_model *model, const vitx_texts_opts *opts)
+{
+    const char *path = opts->path ? opts->path : model->path;
+    vitx_model_opts model_opts = VITX_MODEL_OPTS_INIT;
+    vitx_context_opts context = VITX_CONTEXT_OPTS_INIT;
+    model_opts.hooks = &t->hooks;
+    if (!model->arch.units)
+        return vx_fail_in(VITX_UNSUPPORTED, model->path,
+                          "has classes of its own: no text is compared with its answers");
+    VX_TRY(vx_text_open(&t->model, path, &model_opts));
+    if (vx_words_units(t) != model->arch.classes)
+        return vx_fail_in(VITX_UNSUPPORTED, path,
+                          "the text tower's vectors have %d numbers, the picture tower's %d",
+                          vx_words_units(t), model->arch.classes);
+    VX_TRY(open_tokenizer(t, opts));
+    VX_TRY(VX_STRUCT_READ(&context, opts->context, vitx_context_opts, progress_payload));
+    return vx_texts_create(&t->context, t->model, &context);
+}
+
+int vitx_texts_create(vitx_texts **out, vitx_model *model, const vitx_texts_opts *opts)
+{
+    vitx_texts_opts o = VITX_TEXTS_OPTS_INIT;
+    vitx_texts *t;
+    if (out)
+        *out = NULL;
+    if (!out || !model)
+        return vx_fail(VITX_INVALID, "vitx_texts_create: an argument is NULL");
+    VX_TRY(VX_STRUCT_READ(&o, opts, vitx_texts_opts, context));
+    VX_TRY(vx_new(&t, &model->hooks, 1, sizeof *t, "a text tower"));
+    t->hooks = model->hooks;
+    if (pthread_mutex_init(&t->lock, NULL) != 0) {
+        vx_release(&model->hooks, t);
+        return vx_fail(VITX_NOMEM, "no mutex for a text tower");
+    }
+    const int status = open_all(t, model, &o);
+    if (status != VITX_OK) {
+        vitx_texts_free(t);
+        return status;
+    }
+    *out = t;
+    return VITX_OK;
+}
+
+void vitx_texts_free(vitx_texts *texts)
+{
+    if (!texts)
+        return;
+    const vitx_hooks hooks = texts->hooks;
+    vitx_context_free(texts->context);
+    vx_tokenizer_free(texts->tokenizer);
+    vitx_model_free(texts->model);
+    vx_text_memory_dispose(&texts->memory, &hooks);
+    pthread_mutex_destroy(&texts->lock);
+    vx_release(&hooks, texts);
+}
+
+int vitx_texts_get_info(vitx_texts_info *out, const vitx_texts *texts)
+{
+    if (!out || !texts)
+        return vx_fail(VITX_INVALID, "vitx_texts_get_info: an argument is NULL");
+    const vx_text_model *m = texts->model;
+    const vitx_texts_info info = {
+        .kind = m->text.kind,
+        .tokenizer = vx_tokenizer_about(texts->tokenizer),
+        .depth = m->arch.depth,
+        .width = m->arch.width,
+        .heads = m->arch.heads,
+        .context = m->text.context,
+        .vocabulary = m->arch.vocabulary,
+        .units = m->arch.classes,
+        .scale = m->text.scale,
+        .bias = m->text.bias,
+        .outputs = m->text.sigmoid ? VITX_OUTPUTS_SIGMOID : VITX_OUTPUTS_SOFTMAX,
+        .parameters = m->parameters,
+        .weight_bytes = m->weight_bytes,
+    };
+    return VX_STRUCT_WRITE(out, &info, vitx_texts_info, weight_bytes);
+}
+
+/* -------------------------------------------------------------------------- tokens -------- */
+
+/* The tokens of a text with those at its ends. */
+static int encode(vx_tokens *out, bool *cut, const vitx_texts *t, const char *text)
+{
+    const size_t bytes = strlen(text);
+    *cut = false;
+    if (bytes > MAX_TEXT)
+        return vx_fail(VITX_INVALID, "a text of %zu bytes; at most %zu are read", bytes, MAX_TEXT);
+    return vx_tokenizer_encode(out, t->tokenizer, text, bytes, t->model->text.context, cut);
+}
+
+int vx_words_pad(const vitx_texts *t)
+{
+    const vx_text_rules *rules = &t->model->text;
+    return rules->pad >= 0 ? rules->pad : vx_tokenizer_pad(t->tokenizer);
+}
+
+int vx_words_tokens(vx_tokens *out, int *rows, bool *cut, const vitx_texts *t, const char *text)
+{
+    const int first = out->count;
+    VX_TRY(encode(out, cut, t, text));
+    VX_TRY(vx_text_length(rows, t->model, out->at + first, out->count - first));
+    if (out->count - first > *rows)
+        out->count = first + *rows;
+    if (out->count - first < *rows && vx_words_pad(t) < 0)
+        return vx_fail_in(VITX_FORMAT, t->model->text.folder,
+                          "the tokenizer names no token that fills up texts, and %s needs one",
+                          t->model->text.kind);
+    return VITX_OK;
+}
+
+int vitx_texts_tokens(vitx_text_token *out, int room, int *count, int *cut, vitx_texts *texts,
+                      const char *text)
+{
+    vx_tokens tokens = {0};
+    bool shortened;
+    if (!count || !texts || !text || room < 0 || (room > 0 && !out))
+        return vx_fail(VITX_INVALID, "vitx_texts_tokens: an argument is NULL, or room is below 0");
+    const int status = encode(&tokens, &shortened, texts, text);
+    for (int i = 0; status == VITX_OK && i < tokens.count && i < room; i++)
+        out[i] = (vitx_text_token){tokens.at[i].id, tokens.at[i].start, tokens.at[i].end};
+    if (status == VITX_OK) {
+        *count = tokens.count;
+        if (cut)
+            *cut = shortened;
+    }
+    vx_tokens_free(&tokens, &texts->hooks);
+    return status;
+}
+
+/* -------------------------------------------------------------------------- vectors ------- */
+
+bool vx_words_normalise(float *vector, int count)
+{
+    double square = 0;
+    for (int k = 0; k < count; k++)
+        square += (double)vector[k] * vector[k];
+    if (!(square > 0))
+        return false;
+    for (int k = 0; k < count; k++)
+        vector[k] = (float)(vector[k] / sqrt(square));
+    return true;
+}
+
+/* What a few thousand texts become on their way to the tower. */
+typedef struct bundle {
+    vx_tokens tokens;
+    int *of;           /* [n + 1] where the tokens of each begin */
+    int *ids, *starts; /* [starts[n]] filled up, [n + 1] */
+} bundle;
+
+static int read_tokens(bundle *b, int *cut, const vitx_texts *t, const char *const *list, int n)
+{
+    VX_TRY(vx_new(&b->starts, &t->hooks, (size_t)n + 1, sizeof *b->starts, "places of texts"));
+    VX_TRY(vx_new(&b->of, &t->hooks, (size_t)n + 1, sizeof *b->of, "places of texts"));
+    for (int i = 0; i < n; i++) {
+        bool shortened;
+        int rows;
+        VX_TRY(vx_words_tokens(&b->tokens, &rows, &shortened, t, list[i]));
+        b->of[i + 1] = b->tokens.count;
+        b->starts[i + 1] = b->starts[i] + rows;
+        *cut += shortened;
+    }
+    return VITX_OK;
+}
+
+static int read_bundle(bundle *b, int *cut, const vitx_texts *t, const char *const *list, int n)
+{
+    const int pad = vx_words_pad(t);
+    VX_TRY(read_tokens(b, cut, t, list, n));
+    VX_TRY(vx_new(&b->ids, &t->hooks, (size_t)b->starts[n], sizeof *b->ids, "ids of texts"));
+    for (int i = 0; i < n; i++)
+        for (int r = b->starts[i], at = b->of[i]; r < b->starts[i + 1]; r++, at++)
+            b->ids[r] = at < b->of[i + 1] ? b->tokens.at[at].id : pad;
+    return VITX_OK;
+}
+
+static int run_bundle(float *out, int *cut, vitx_texts *t, const char *const *list, int n)
+{
+    bundle b = {0};
+    int status = read_bundle(&b, cut, t, list, n);
+    if (status == VITX_OK)
+        status = vx_texts_run(out, t->context, b.ids, b.starts, n);
+    vx_release(&t->hooks, b.ids);
+    vx_release(&t->hooks, b.starts);
+    vx_release(&t->hooks, b.of);
+    vx_tokens_free(&b.tokens, &t->hooks);
+    return status;
+}
+
+int vx_words_run(float *out, int *cut, vitx_texts *t, const char *const *list, int n)
+{
+    const size_t units = (size_t)vx_words_units(t);
+    for (int at = 0, count; at < n; at += count) {
+        count = n - at < TOGETHER ? n - at : TOGETHER;
+        VX_TRY(run_bundle(out + (size_t)at * units, cut, t, list + at, count));
+    }
+    return VITX_OK;
+}
+
+static int normalise_all(float *out, const vitx_texts *t, int n)
+{
+    const int units = vx_words_units(t);
+    for (int i = 0; i < n; i++)
+        if (!vx_words_normalise(out + (size_t)i * (size_t)units, units))
+            return vx_fail_in(VITX_FORMAT, t->model->path, "the vector of text %d is 0", i);
+    return VITX_OK;
+}
+
+int vitx_texts_embed(float *out, vitx_texts *texts, const char *const *list, int n, int normalize)
+{
+    int cut = 0;
+    if (!out || !texts || !list || n < 1)
+        return vx_fail(VITX_INVALID, "vitx_texts_embed: an argument is NULL, or n is %d", n);
+    for (int i = 0; i < n; i++)
+        if (!list[i])
+            return vx_fail(VITX_INVALID, "vitx_texts_embed: text %d is NULL", i);
+    pthread_mutex_lock(&texts->lock);
+    int status = vx_words_run(out, &cut, texts, list, n);
+    pthread_mutex_unlock(&texts->lock);
+    if (status == VITX_OK && normalize)
+        status = normalise_all(out, texts, n);
+    return status;
+}
+
+static int find_vector(float *out, vitx_texts *t, const char *text)
+{
+    const int units = vx_words_units(t);
+    const float *known = vx_text_memory_find(&t->memory, text);
+    int cut = 0;
+    if (known) {
+        memcpy(out, known, (size_t)units * sizeof *out);
+        return VITX_OK;
+    }
+    VX_TRY(vx_words_run(out, &cut, t, &text, 1));
+    VX_TRY(normalise_all(out, t, 1));
+    vx_text_memory_keep(&t->memory, text, out, units, &t->hooks);
+    return VITX_OK;
+}
+
+int vx_words_vector(float *out, vitx_texts *t, const char *text)
+{
+    pthread_mutex_lock(&t->lock);
+    const int status = find_vector(out, t, text);
+    pthread_mutex_unlock(&t->lock);
+    return status;
+}
