@@ -36,8 +36,9 @@ typedef struct vitx_texts_opts {
                                 merges.txt, or vocab.txt, or spiece.model); NULL: the folder of
                                 the text tower                                                  */
     const char *clean;     /**< what is done to a text before the tokenizer's own rules: "none",
-                                "whitespace", "lower", "canonicalize" (open_clip's names), or
-                                "siglip". NULL: what the library does that the file comes from  */
+                                "whitespace", "lower", "canonicalize" (open_clip's names),
+                                "siglip", "siglip2" (transformers'). NULL: what the library does
+                                that the files come from                                        */
     const vitx_context_opts *context; /**< device, precision, threads, memory_budget and progress
                                 of the text tower; its other members are not read. NULL: defaults */
 } vitx_texts_opts;

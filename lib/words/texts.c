@@ -27,7 +27,8 @@ void vitx_texts_info_init(vitx_texts_info *out, size_t struct_size)
 /* In the order of vx_clean. */
 static const char *clean_name(int index)
 {
-    static const char *const names[] = {"none", "lower", "whitespace", "canonicalize", "siglip"};
+    static const char *const names[] = {"none",         "lower",  "whitespace",
+                                        "canonicalize", "siglip", "siglip2"};
     return index >= 0 && index < (int)(sizeof names / sizeof names[0]) ? names[index] : NULL;
 }
 
@@ -38,7 +39,7 @@ static int open_tokenizer(vitx_texts *t, const vitx_texts_opts *opts)
     if (opts->clean)
         VX_TRY(vx_find_name(&clean, opts->clean, clean_name, "way to clean texts"));
     const char *folder = opts->tokenizer ? opts->tokenizer : rules->folder;
-    VX_TRY(vx_tokenizer_open(&t->tokenizer, folder, (vx_clean)clean, &t->hooks));
+    VX_TRY(vx_tokenizer_open_in(&t->tokenizer, (vx_shelf){0}, folder, (vx_clean)clean, &t->hooks));
     const int ids = vx_tokenizer_size(t->tokenizer);
     if (ids > t->model->arch.vocabulary)
         return vx_fail_in(VITX_FORMAT, folder,
@@ -173,7 +174,7 @@ int vitx_texts_tokens(vitx_text_token *out, int room, int *count, int *cut, vitx
         if (cut)
             *cut = shortened;
     }
-    vx_tokens_free(&tokens, &texts->hooks);
+    vx_tokens_free(&tokens);
     return status;
 }
 
@@ -233,7 +234,7 @@ static int run_bundle(float *out, int *cut, vitx_texts *t, const char *const *li
     vx_release(&t->hooks, b.ids);
     vx_release(&t->hooks, b.starts);
     vx_release(&t->hooks, b.of);
-    vx_tokens_free(&b.tokens, &t->hooks);
+    vx_tokens_free(&b.tokens);
     return status;
 }
 
