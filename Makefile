@@ -185,7 +185,7 @@ $(B)/lib/report/jpeg.o lib/report/jpeg.tidy: OWN = $(SMALL:-Oz=-Os) -fwrapv
 $(B)/tools/cli/batch/jpeg.o tools/cli/batch/jpeg.tidy: OWN = -fwrapv
 # Where the bundled model is looked for when it is not beside the program (tools/cli/bundled.h).
 # That PREFIX may come later, with `make install`, is why it is looked for beside it first.
-%/bundled.o %/bundled.tidy: OWN = -DVITX_BUNDLED='"$(DATADIR)/scenes"'
+%/bundled.o %/bundled.tidy: OWN = -DVITX_BUNDLED='"$(DATADIR)"'
 # Where the plug-in of the device cuda is looked for at last; what both sides have to agree about.
 PLUGIN_DEFINES := -DVX_VERSION='"$(VERSION)"'
 $(B)/kernels/plugin.o kernels/plugin.tidy: OWN = $(SMALL) $(PLUGIN_DEFINES) \

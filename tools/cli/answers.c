@@ -3,6 +3,7 @@
 
 #include "answers.h"
 #include "inputs.h"
+#include "labels.h"
 #include "lanes.h"
 #include "progress.h"
 #include "results.h"
@@ -140,11 +141,13 @@ static int answer(struct work *w)
 static int check_model(const struct work *w)
 {
     const vitx_model_info *m = &w->session.info;
-    if (m->units == w->how->units)
+    if (m->units == w->how->units || w->session.labels)
         return DONE;
     if (m->units)
         complain(common_of(w)->model,
-                 "has no classes; vitx-cli embed gives its embedding of %d numbers", m->classes);
+                 "has no classes; --label TEXT gives it some if it has a text tower, and vitx-cli "
+                 "embed its embedding of %d numbers",
+                 m->classes);
     else
         complain(common_of(w)->model,
                  "answers with %d classes, not with an embedding; vitx-cli classify gives them",
@@ -158,6 +161,8 @@ int answers_run(const struct answers *how, const void *settings, char **files, i
     const int batch = common->batch < count ? common->batch : count;
     struct work w = {.how = how, .settings = settings, .series = {files, count, batch}};
     int status = session_open(&w.session, common);
+    if (status == DONE && how->texts && labels_asked(&w.session, common))
+        status = labels_open(&w.session, common);
     if (status == DONE)
         status = check_model(&w);
     if (status == DONE)

@@ -10,6 +10,7 @@
 /* How a command answers; settings are its own, which begin with a struct common. */
 struct answers {
     bool units; /* of models without classes, else of those with; the others are refused */
+    bool texts; /* classes may be texts, of models without classes: session->labels (labels.h) */
     bool all;   /* values of all pictures lie one behind the other, else of a batch */
     /* Bytes of a picture's values. */
     size_t (*size)(const struct session *session, const void *settings);

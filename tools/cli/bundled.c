@@ -8,8 +8,7 @@
 #include <unistd.h>
 
 /* From the program's file: PREFIX/bin/vitx-cli; build/vitx-cli; build/asan/vitx-cli. */
-static const char *const beside[] = {"../../share/vitx/scenes", "../../weights/scenes",
-                                     "../../../weights/scenes"};
+static const char *const beside[] = {"../../share/vitx", "../../weights", "../../../weights"};
 enum { BESIDE = sizeof beside / sizeof beside[0], PLACES = BESIDE + 1 };
 
 static const char *called;
@@ -42,35 +41,46 @@ static char *join(const char *folder, const char *name)
     return path;
 }
 
-/* Place i of PLACES, to be freed; NULL if the program does not know where it is. */
-static char *place(int i)
+/* Place i of PLACES of something bundled, to be freed; NULL if the program does not know where it
+ * is. */
+static char *place(int i, const char *name)
 {
     if (i == BESIDE)
-        return strdup(VITX_BUNDLED);
-    char *own = own_path(), *path = own ? join(own, beside[i]) : NULL;
+        return join(VITX_BUNDLED, name);
+    char *own = own_path(), *folder = own ? join(own, beside[i]) : NULL;
+    char *path = folder ? join(folder, name) : NULL;
     free(own);
+    free(folder);
     return path;
 }
 
-char *bundled_model(void)
+char *bundled_file(const char *name)
 {
     for (int i = 0; i < PLACES; i++) {
-        char *path = place(i), *weights = path ? join(path, "model.safetensors") : NULL;
-        const int found = weights && access(weights, F_OK) == 0;
-        free(weights);
-        if (found)
+        char *path = place(i, name);
+        if (path && access(path, F_OK) == 0)
             return path;
         free(path);
     }
     return NULL;
 }
 
-char *bundled_places(void)
+char *bundled_model(const char *name)
+{
+    char *weights = join(name, "model.safetensors");
+    char *path = weights ? bundled_file(weights) : NULL;
+    free(weights);
+    if (path)
+        *strrchr(path, '/') = '\0';
+    return path;
+}
+
+char *bundled_places(const char *name)
 {
     char *list = calloc(1, 1);
     size_t length = 0;
     for (int i = 0; list && i < PLACES; i++) {
-        char *path = place(i);
+        char *path = place(i, name);
         if (!path)
             continue;
         const size_t more = strlen(path) + sizeof " or ";

@@ -1,5 +1,6 @@
 /*
- * cli/bundled.h: the model that comes with vitx-cli and is taken without -m.
+ * cli/bundled.h: what comes with vitx-cli: the models that are taken without -m, "scenes" and
+ * "pair" (for texts), and templates.
  *
  * It is looked for beside the program, so that both the source tree and what was installed may be
  * moved, and then where `make PREFIX=...` was told that things get installed.
@@ -10,9 +11,11 @@
 /* Remembers how the program was called, for systems without /proc. */
 void bundled_begin(const char *program);
 
-/* Its folder, to be freed; NULL where there is none, or no memory. */
-char *bundled_model(void);
-/* The folders that were searched, "A, B or C", to be freed; NULL without memory. */
-char *bundled_places(void);
+/* The folder of the model of that name, to be freed; NULL where there is none, or no memory. */
+char *bundled_model(const char *name);
+/* A file of that name, "templates/imagenet80.txt"; the same. */
+char *bundled_file(const char *name);
+/* The folders that were searched for it, "A, B or C", to be freed; NULL without memory. */
+char *bundled_places(const char *name);
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "answers.h"
+#include "labels.h"
 #include "numbers.h"
 #include "progress.h"
 #include "results.h"
@@ -12,9 +13,11 @@ struct settings {
     bool json;
 };
 
-static const struct settings defaults = {.common = COMMON_DEFAULTS, .top = 5};
+static const struct settings defaults = {
+    .common = {.batch = 1, .fit = -1, .labels_may_be_texts = true}, .top = 5};
 
 static const struct option options[] = {
+    LABEL_OPTIONS,
     {.name = "top",
      .kind = OPTION_INT,
      .offset = offsetof(struct settings, top),
@@ -60,9 +63,19 @@ static void print_table(const char *name, const vitx_prediction *top, int k, int
     }
 }
 
+/* Of the model, or texts. */
+static int classes_of(const struct session *s)
+{
+    vitx_label_set_info info = VITX_LABEL_SET_INFO_INIT;
+    if (s->labels && vitx_label_set_get_info(&info, s->labels) == VITX_OK)
+        return info.count;
+    return s->info.classes;
+}
+
 static int top_of(const struct session *s, const struct settings *o)
 {
-    return o->top && o->top < s->info.classes ? o->top : s->info.classes;
+    const int classes = classes_of(s);
+    return o->top && o->top < classes ? o->top : classes;
 }
 
 static size_t size_of(const struct session *s, const void *settings)
@@ -73,23 +86,26 @@ static size_t size_of(const struct session *s, const void *settings)
 static int classify(void *top, const struct session *s, const void *settings, vitx_context *context,
                     const vitx_image *const *images, int n)
 {
+    if (s->labels)
+        return vitx_classify_texts(context, images, n, s->labels, top, top_of(s, settings));
     return vitx_classify_batch(context, images, n, top, top_of(s, settings));
 }
 
 static void print(const struct session *s, const void *settings, const char *name, const void *top)
 {
     const struct settings *o = settings;
-    const bool probable = s->info.outputs != VITX_OUTPUTS_NONE;
+    const bool probable = s->labels || s->info.outputs != VITX_OUTPUTS_NONE;
     progress_before_results();
     if (o->json)
         print_json(name, top, top_of(s, o), probable);
     else
-        print_table(name, top, top_of(s, o), s->info.classes, probable);
+        print_table(name, top, top_of(s, o), classes_of(s), probable);
 }
 
 static int run(const void *settings, char **files, int count)
 {
-    static const struct answers how = {.size = size_of, .run = classify, .print = print};
+    static const struct answers how = {
+        .texts = true, .size = size_of, .run = classify, .print = print};
     if (count == 0)
         return wrong_usage("needs at least one picture");
     return answers_run(&how, settings, files, count);
@@ -108,7 +124,14 @@ const struct command cmd_classify = {
         "reported and skipped.\n"
         "\n"
         "  vitx-cli classify -m deit_tiny --top 3 cat.jpg dog.jpg\n"
-        "  vitx-cli classify -m deit_tiny --json --batch 16 *.jpg > answers.jsonl",
+        "  vitx-cli classify -m deit_tiny --json --batch 16 *.jpg > answers.jsonl\n"
+        "\n"
+        "For models with a text tower (CLIP, SigLIP, Chinese-CLIP) classes are texts, in any "
+        "language that the\nmodel knows. Each is scored by its cosine with the picture. For "
+        "SigLIP each probability stands alone,\nso none may fit; else they sum to 1.\n"
+        "\n"
+        "  vitx-cli classify -m clip --label 'a photo of a cat' --label 一张狗的照片 cat.jpg\n"
+        "  vitx-cli classify -m clip --labels animals.txt --template imagenet80 *.jpg",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

@@ -422,7 +422,7 @@ static void print_all(const struct session *s, const char *device, bool json)
     } else if (s->path) {
         printf("model       %s\n%s", s->path, s->model ? "\n" : "");
     } else {
-        char *places = bundled_places();
+        char *places = bundled_places("scenes");
         printf("model       none in %s\n", text_or(places, "its folder"));
         free(places);
     }
@@ -434,7 +434,7 @@ static int run(const void *settings, char **files, int count)
     struct session s = {.path = NULL};
     if (count)
         return wrong_usage("takes no files: %s; a model comes with -m", files[0]);
-    char *bundled = o->common.model ? NULL : bundled_model();
+    char *bundled = o->common.model ? NULL : bundled_model("scenes");
     const bool all = !o->common.model, any = o->common.model || bundled;
     int status = any ? session_open(&s, &o->common) : check_device(o->common.device);
     if (all && status != WRONG_USAGE)

@@ -51,6 +51,14 @@ struct window {
     double low, high; /* both 0: none */
 };
 
+/* Texts, and the tower that reads them. */
+struct words {
+    struct list labels, templates; /* classes that are texts, and sentences for them */
+    const char *cache;             /* of the labels' vectors; "no": none; NULL: labels.c decides */
+    const char *model, *tokenizer, *clean; /* vitx_texts_opts; NULL: the model's own */
+    bool wanted; /* the command line asks for a text tower, whatever the model */
+};
+
 /* The settings of every command begin with these. */
 struct common {
     const char *model;         /* NULL: the bundled one */
@@ -72,6 +80,8 @@ struct common {
     size_t budget, memory; /* memory 0: what the machine has */
     bool quiet, verbose;
     bool may_lack_language; /* a language without class names is no failure */
+    bool labels_may_be_texts; /* --labels of a model without classes are texts */
+    struct words words;
 };
 #define COMMON_DEFAULTS                                                                            \
     {                                                                                              \

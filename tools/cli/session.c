@@ -69,15 +69,22 @@ int check_precision(const char *device, const char *precision)
     return known ? DONE : wrong_usage("no precision \"%s\": vitx-cli info lists them", precision);
 }
 
+/* Whether the command line has words for a text tower. */
+static bool words_wanted(const struct common *common)
+{
+    return common->words.wanted || common->words.labels.count || common->words.templates.count;
+}
+
 static int choose_model(struct session *session, const struct common *common)
 {
     session->path = common->model;
     if (session->path)
         return DONE;
-    session->path = session->bundled = bundled_model();
+    const char *name = words_wanted(common) ? "pair" : "scenes";
+    session->path = session->bundled = bundled_model(name);
     if (session->path)
         return DONE;
-    char *places = bundled_places();
+    char *places = bundled_places(name);
     complain(NULL, "no bundled model in %s; -m MODEL takes another", text_or(places, "its folder"));
     free(places);
     return SOME_FAILED;
@@ -139,10 +146,27 @@ static int measure(struct session *session, const struct common *common)
     return DONE;
 }
 
+/* Whether --labels are texts, and no names of classes. */
+static bool labels_are_texts(const struct session *session, const struct common *common)
+{
+    vitx_model_info info = VITX_MODEL_INFO_INIT;
+    return words_wanted(common) ||
+           (common->labels_may_be_texts && vitx_model_get_info(&info, session->model) == VITX_OK &&
+            info.units);
+}
+
 /* A language that the model has no names in may be that of a page alone. */
 static int open_model(struct session *session, vitx_model_opts *opts, const struct common *common)
 {
+    const char *labels = opts->labels;
+    if (labels && (common->labels_may_be_texts || words_wanted(common)))
+        opts->labels = NULL;
     int status = vitx_model_open(&session->model, session->path, opts);
+    if (status == VITX_OK && labels && !opts->labels && !labels_are_texts(session, common)) {
+        opts->labels = labels;
+        vitx_model_free(session->model);
+        status = vitx_model_open(&session->model, session->path, opts);
+    }
     if (status != VITX_IO || !opts->language || !common->may_lack_language)
         return status;
     opts->language = NULL;
@@ -212,9 +236,13 @@ int session_start(struct session *session, const struct common *common, vitx_fit
 void session_close(struct session *session)
 {
     vitx_context_free(session->context);
+    vitx_texts_free(session->texts);
+    vitx_label_set_free(session->labels);
     vitx_model_free(session->model);
     free(session->bundled);
     session->context = NULL;
+    session->texts = NULL;
+    session->labels = NULL;
     session->model = NULL;
     session->path = session->bundled = NULL;
 }

@@ -12,6 +12,8 @@ struct session {
     char *bundled;    /* the latter, owned; NULL with -m */
     vitx_model *model;
     vitx_context *context;
+    vitx_texts *texts;      /* NULL: not opened (labels.h) */
+    vitx_label_set *labels; /* classes that are texts; NULL: there are none */
     vitx_model_info info; /* for the size that was asked for: grid, tokens, flops, recipe */
     vitx_context_info size;
     vitx_recipe recipe; /* what info.recipe points to */

@@ -121,7 +121,7 @@ static const char *folder_of(char *path)
 static void add_model(struct sources *s, const struct common *common)
 {
     struct stat info;
-    char *path = common->model ? strdup(common->model) : bundled_model();
+    char *path = common->model ? strdup(common->model) : bundled_model("scenes");
     add(s, common->labels, labels);
     s->lacks_memory |= !path && common->model;
     if (!path || stat(path, &info) != 0) { /* what is not there is said when it is opened */

@@ -1,0 +1,222 @@
+/* cli/labels.c: see labels.h. */
+#define _POSIX_C_SOURCE 200809L
+#include "labels.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "bundled.h"
+#include "digest.h"
+#include "progress.h"
+
+/* Sentences from which on vectors are kept without being asked to. */
+#define MANY 1000
+
+static int no_memory(void)
+{
+    complain(NULL, "no memory");
+    return SOME_FAILED;
+}
+
+/* -------------------------------------------------------------------------- files --------- */
+
+static const char blanks[] = " \t\r\n\v\f";
+
+static int add_line(struct list *out, const char *line, size_t length, const char *path, int number)
+{
+    if (memchr(line, '\0', length)) {
+        complain(path, "line %d holds a zero byte", number);
+        return SOME_FAILED;
+    }
+    if (number == 1 && length >= 3 && memcmp(line, "\xEF\xBB\xBF", 3) == 0) {
+        line += 3; /* a byte order mark */
+        length -= 3;
+    }
+    while (length > 0 && strchr(blanks, line[length - 1]))
+        length--;
+    for (; length > 0 && strchr(blanks, *line); line++)
+        length--;
+    return length == 0 || list_add(out, line, length) ? DONE : no_memory();
+}
+
+int lines_of(struct list *out, const char *path)
+{
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t length;
+    int status = DONE, number = 0;
+    FILE *file = fopen(path, "r");
+    errno = file ? 0 : errno;
+    while (file && status == DONE && (length = getline(&line, &room, file)) >= 0)
+        status = add_line(out, line, (size_t)length, path, ++number);
+    if (status == DONE && (!file || ferror(file))) {
+        complain(path, "%s", strerror(errno ? errno : EIO));
+        status = SOME_FAILED;
+    }
+    free(line);
+    if (file)
+        fclose(file);
+    return status;
+}
+
+/* -------------------------------------------------------------------------- the tower ----- */
+
+int texts_open(struct session *session, const struct common *common)
+{
+    vitx_texts_opts opts = VITX_TEXTS_OPTS_INIT;
+    vitx_context_opts context = context_opts_of(common, VITX_FIT_RECIPE);
+    if (session->texts)
+        return DONE;
+    context.progress = progress_tick;
+    opts.path = common->words.model;
+    opts.tokenizer = common->words.tokenizer;
+    opts.clean = common->words.clean;
+    opts.context = &context;
+    const int code = vitx_texts_create(&session->texts, session->model, &opts);
+    if (code == VITX_OK)
+        return DONE;
+    if (code == VITX_INVALID)
+        return wrong_usage("%s", reason());
+    complain_last(session->path);
+    return SOME_FAILED;
+}
+
+/* -------------------------------------------------------------------------- labels -------- */
+
+bool labels_asked(const struct session *session, const struct common *common)
+{
+    return common->words.labels.count || common->words.templates.count ||
+           (common->labels && session->info.units);
+}
+
+static int add_words(struct list *out, const struct list *given)
+{
+    for (int i = 0; i < given->count; i++)
+        if (!list_add(out, given->items[i], strlen(given->items[i])))
+            return no_memory();
+    return DONE;
+}
+
+static int gather_labels(struct list *out, const struct common *common)
+{
+    int status = add_words(out, &common->words.labels);
+    if (status == DONE && common->labels)
+        status = lines_of(out, common->labels);
+    if (status == DONE && out->count == 0)
+        return wrong_usage(common->labels ? "--labels %s: the file has no labels"
+                                          : "--template needs labels: --label or --labels%s",
+                           common->labels ? common->labels : "");
+    return status;
+}
+
+/* Templates that come with vitx, to be freed; NULL: no such name. */
+static char *bundled_templates(const char *name)
+{
+    char file[80];
+    if (strchr(name, '/') || strlen(name) > 40)
+        return NULL;
+    snprintf(file, sizeof file, "templates/%s.txt", name);
+    return bundled_file(file);
+}
+
+static int add_templates(struct list *out, const char *word)
+{
+    if (strstr(word, "{}"))
+        return list_add(out, word, strlen(word)) ? DONE : no_memory();
+    char *bundled = access(word, F_OK) == 0 ? NULL : bundled_templates(word);
+    const int status = lines_of(out, bundled ? bundled : word);
+    free(bundled);
+    return status;
+}
+
+static int gather_templates(struct list *out, const struct list *given)
+{
+    int status = DONE;
+    for (int i = 0; i < given->count && status == DONE; i++)
+        status = add_templates(out, given->items[i]);
+    if (status == DONE && given->count && out->count == 0)
+        return wrong_usage("--template %s: there are no sentences in it", given->items[0]);
+    return status;
+}
+
+/* A name that other labels do not have; false without memory. */
+static bool name_labels(char out[DIGEST_TEXT], const struct list *labels,
+                        const struct list *templates)
+{
+    uint8_t bytes[DIGEST_BYTES];
+    struct digest *digest = digest_begin();
+    if (!digest)
+        return false;
+    for (int i = 0; i < labels->count; i++)
+        digest_add(digest, labels->items[i], strlen(labels->items[i]) + 1);
+    digest_add(digest, "", 1);
+    for (int i = 0; i < templates->count; i++)
+        digest_add(digest, templates->items[i], strlen(templates->items[i]) + 1);
+    digest_end(digest, bytes);
+    digest_text(out, bytes);
+    return true;
+}
+
+/* Where vectors are kept, to be freed; NULL: nowhere. */
+static char *cache_path(const struct session *session, const struct common *common,
+                        const struct list *labels, const struct list *templates)
+{
+    char digest[DIGEST_TEXT];
+    const char *given = common->words.cache;
+    const long sentences = (long)labels->count * (templates->count ? templates->count : 1);
+    if (given)
+        return strcmp(given, "no") == 0 ? NULL : strdup(given);
+    const char *of = common->words.model ? common->words.model : session->path;
+    if (sentences < MANY || access(of, W_OK | X_OK) != 0 || !name_labels(digest, labels, templates))
+        return NULL;
+    const size_t room = strlen(of) + 64;
+    char *path = malloc(room);
+    if (path)
+        snprintf(path, room, "%s/labels.%.16s.vitx", of, digest);
+    return path;
+}
+
+static int create(struct session *session, const struct common *common, const struct list *labels,
+                  const struct list *templates)
+{
+    vitx_label_set_opts opts = VITX_LABEL_SET_OPTS_INIT;
+    vitx_label_set_info info = VITX_LABEL_SET_INFO_INIT;
+    char *cache = cache_path(session, common, labels, templates);
+    opts.templates = templates->count ? (const char *const *)templates->items : NULL;
+    opts.template_count = templates->count;
+    opts.cache = cache;
+    const int code = vitx_label_set_create(
+        &session->labels, session->texts, (const char *const *)labels->items, labels->count, &opts);
+    free(cache);
+    if (code == VITX_INVALID)
+        return wrong_usage("%s", reason());
+    if (code != VITX_OK) {
+        complain_last(session->path);
+        return SOME_FAILED;
+    }
+    if (vitx_label_set_get_info(&info, session->labels) == VITX_OK && info.cut && !common->quiet)
+        complain("warning",
+                 "%d of the sentences are longer than the text tower reads, and were "
+                 "cut",
+                 info.cut);
+    return DONE;
+}
+
+int labels_open(struct session *session, const struct common *common)
+{
+    struct list labels = {0}, templates = {0};
+    int status = gather_labels(&labels, common);
+    if (status == DONE)
+        status = gather_templates(&templates, &common->words.templates);
+    if (status == DONE)
+        status = texts_open(session, common);
+    if (status == DONE)
+        status = create(session, common, &labels, &templates);
+    list_free(&labels);
+    list_free(&templates);
+    return status;
+}
