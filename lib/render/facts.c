@@ -23,9 +23,11 @@ int vx_put_answer(vx_sink *out, const vitx_map_info *info)
     const int score = (int)info->score;
     const char *name = score >= 0 && score < known ? names[score] : NULL;
     const bool has_base = info->base_value != 0 || info->completeness_error != 0;
+    const bool text = info->explains == VITX_EXPLAINED_TEXT;
     const bool probable =
-        info->explains == VITX_EXPLAINED_CLASS && info->outputs != VITX_OUTPUTS_NONE;
-    VX_TRY(vx_put_number(out, ",\"logit\":", info->target < 0 ? NAN : (double)info->logit));
+        text || (info->explains == VITX_EXPLAINED_CLASS && info->outputs != VITX_OUTPUTS_NONE);
+    VX_TRY(
+        vx_put_number(out, ",\"logit\":", info->target < 0 && !text ? NAN : (double)info->logit));
     VX_TRY(vx_put_number(out, ",\"probability\":", probable ? (double)info->probability : NAN));
     VX_TRY(vx_put_quoted(out, ",\"score\":", name));
     VX_TRY(vx_put_choice(out, ",\"versus\":", score == VITX_SCORE_DIFFERENCE ? info->versus : -1));
@@ -37,8 +39,19 @@ int vx_put_answer(vx_sink *out, const vitx_map_info *info)
 
 int vx_put_explains(vx_sink *out, const vitx_map_info *info)
 {
-    static const char *const explains[] = {"class", "unit", "vector", "picture"};
+    static const char *const explains[] = {"class", "unit", "vector", "picture", "text"};
     return vx_put_quoted(out, ",\"explains\":", explains[info->explains]);
+}
+
+int vx_put_words(vx_sink *out, const vitx_map_info *info)
+{
+    if (info->explains != VITX_EXPLAINED_TEXT)
+        return VITX_OK;
+    VX_TRY(vx_put_quoted(out, ",\"text\":", info->text));
+    VX_TRY(
+        vx_put_quoted(out, ",\"versus_text\":", info->versus_text[0] ? info->versus_text : NULL));
+    VX_TRY(vx_put_number(out, ",\"text_value\":", info->text_value));
+    return vx_put_number(out, ",\"empty_value\":", info->empty_value);
 }
 
 /* "key=value key=value" as an object; no value holds a blank. */

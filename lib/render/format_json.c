@@ -3,14 +3,15 @@
  *
  *   {"image","method","target","label","logit","probability",
  *    "score","versus","value","base_value","completeness_error","forwards","explains",
+ *    ["text","versus_text","text_value","empty_value",]
  *    "layer","head","query","shape","grid":[h,w],"picture":[h,w],"seen":[x0,y0,x1,y1],
  *    "signed","nothing","min","max","model","settings":{KEY:"VALUE"..},"flip","channels",
  *    "mask","version","values":[[..]..]}
  *
  * layer and head are a number, "all", or null where there is none; query is null for the mean over
- * the patches; explains is "class", "unit", "vector" or "picture", of which target and logit are
- * null for the last two, and probability for all but the first and for outputs that are plain
- * numbers; score is "logit", "probability", "difference", "cosine" or "dot", null with value where
+ * the patches; explains is "class", "unit", "vector", "picture" or "text"; target is null for the
+ * last three, logit for a vector and a picture, probability for all but a class and a text, and for
+ * outputs that are plain numbers; text and what follows it are there for a text alone; score is "logit", "probability", "difference", "cosine" or "dot", null with value where
  * the method explains none; versus is null but for a difference, base_value and completeness_error
  * where the method has no baseline; channels is null for one number per patch, mask
  * for a map that is no mask.
@@ -30,6 +31,7 @@ static int append_facts(vx_sink *out, const vitx_map_info *info, const vitx_rend
     VX_TRY(vx_put_answer(out, info));
     VX_TRY(vx_sink_printf(out, ",\"forwards\":%lld", (long long)info->forwards));
     VX_TRY(vx_put_explains(out, info));
+    VX_TRY(vx_put_words(out, info));
     VX_TRY(vx_put_choice(out, ",\"layer\":", info->layer));
     VX_TRY(vx_put_choice(out, ",\"head\":", info->head));
     VX_TRY(vx_put_choice(out, ",\"query\":", info->query));

@@ -49,7 +49,7 @@ static int put_photo(vx_sink *out, const vx_report_picture *p)
 
 static int put_caption(vx_sink *out, const vx_report_map *m)
 {
-    static const char *const explains[] = {"class", "unit", "a vector", "a picture"};
+    static const char *const explains[] = {"class", "unit", "a vector", "a picture", "a text"};
     VX_TRY(vx_sink_text(out, "<p class=\"caption\">"));
     VX_TRY(vx_html_text(out, m->info.method));
     VX_TRY(vx_sink_printf(out, ", %s", explains[m->info.explains]));

@@ -167,7 +167,7 @@ static const struct option options[] = {
 /* The name of a picture's mask, to be freed; NULL after a complaint. */
 static char *mask_name(const char *pattern, const char *file)
 {
-    char *name = output_name(pattern, file, "", VITX_AUTO, VITX_EXPLAINED_CLASS);
+    char *name = output_name(pattern, file, "", VITX_AUTO, VITX_EXPLAINED_CLASS, "");
     if (!name)
         complain(file, "no memory");
     return name;

@@ -85,6 +85,14 @@ static const struct option options[] = {
      .value = "N",
      .help = "component of an embedding to explain, repeatable",
      .more = "In place of --target, for models without classes."},
+    {.name = "text",
+     .kind = OPTION_LIST,
+     AT(texts),
+     .value = "TEXT",
+     .help = "explain the similarity to a text, repeatable",
+     .more = "In place of --target, for models with a text tower: what in the picture matches the "
+             "words. Without -m:\n"
+             "the bundled pair of a picture and a text tower. Several texts are several targets."},
     {.name = "vector",
      .kind = OPTION_TEXT,
      AT(vector),
@@ -121,12 +129,12 @@ static const struct option options[] = {
     {.name = "versus",
      .kind = OPTION_TEXT,
      AT(versus),
-     .value = "N|LABEL",
-     .help = "why the target and not that class",
-     .more =
-         "The other class (for an embedding: unit) of --score difference; --score is not needed "
-         "then.\n"
-         "Default: the most probable class that is not the target."},
+     .value = "N|LABEL|TEXT",
+     .help = "why the target and not that class, or that text",
+     .more = "With --text: a text whose cosine is subtracted. Else the other class (for an "
+             "embedding: unit) of --score difference; --score is not needed "
+             "then.\n"
+             "Default: the most probable class that is not the target."},
     {.name = "baseline",
      .kind = OPTION_TEXT,
      AT(baseline),
@@ -321,6 +329,7 @@ static int run(const void *given, char **files, int count)
     int status = explain_check(&settings, count);
     if (status != DONE)
         return status;
+    settings.common.words.wanted = settings.texts.count > 0;
     /* A page speaks the language of --lang even if the model's classes have no names in it. */
     const char *language = settings.common.language;
     settings.common.may_lack_language = language && strcmp(language, "zh") == 0 && settings.out &&
@@ -354,7 +363,9 @@ const struct command cmd_explain = {
         "--target tandem \\\n"
         "      -o 'maps/{image}.{method}.{target}.npy' *.jpg\n"
         "  vitx-cli explain -m deit_tiny --method all-fast --target top2 -o dog.html dog.jpg\n"
-        "  vitx-cli explain -m clip --method gradcam --like dog.jpg -o why.png park.jpg",
+        "  vitx-cli explain -m clip --method gradcam --like dog.jpg -o why.png park.jpg\n"
+        "  vitx-cli explain -m clip --method legrad,generic --text 'a dog on the left' -o why.html "
+        "park.jpg",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

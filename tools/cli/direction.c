@@ -8,13 +8,16 @@
 
 int direction_check(const struct direction_words *w, const char *others)
 {
-    if (w->others + !!w->vector + !!w->like > 1)
-        return wrong_usage("%s, --vector and --like: one of them", others);
+    if (w->others + !!w->vector + !!w->like + !!w->texts > 1)
+        return wrong_usage("%s, --vector, --like and --text: one of them", others);
     const bool of_vector = w->score == VITX_SCORE_COSINE || w->score == VITX_SCORE_DOT;
-    if ((w->vector || w->like) && w->score != VITX_SCORE_AUTO && !of_vector)
-        return wrong_usage("--%s is for --score cosine or dot", w->vector ? "vector" : "like");
-    if (of_vector && !w->vector && !w->like)
-        return wrong_usage("--score %s is for --vector or --like", score_names[w->score]);
+    const bool vector = w->vector || w->like || w->texts;
+    if (vector && w->score != VITX_SCORE_AUTO && !of_vector)
+        return wrong_usage("--%s is for --score cosine or dot", w->vector ? "vector"
+                                                                : w->like ? "like"
+                                                                          : "text");
+    if (of_vector && !vector)
+        return wrong_usage("--score %s is for --vector, --like or --text", score_names[w->score]);
     return DONE;
 }
 

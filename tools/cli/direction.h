@@ -1,5 +1,5 @@
 /*
- * cli/direction.h: --vector and --like, which stand in place of --target.
+ * cli/direction.h: --vector, --like and --text, which stand in place of --target.
  */
 #ifndef CLI_DIRECTION_H
 #define CLI_DIRECTION_H
@@ -10,6 +10,7 @@
 struct direction_words {
     const char *vector, *like; /* NULL: not given */
     int score;                 /* as vitx_score */
+    int texts;                 /* how many --text there are */
     int others;                /* how many other things were named that can be explained */
 };
 

@@ -298,7 +298,7 @@ static int leave_colours(struct eval_plan *plan)
 int eval_plan_create(struct eval_plan *plan)
 {
     const struct eval_settings *o = plan->settings;
-    const struct direction_words words = {o->vector, o->like, o->score, o->target != NULL};
+    const struct direction_words words = {o->vector, o->like, o->score, 0, o->target != NULL};
     if (direction_check(&words, "--target") != DONE)
         return WRONG_USAGE;
     int status = choose_methods(&plan->method_names, &plan->settings->methods);
@@ -345,7 +345,7 @@ int eval_plan_methods(struct eval_plan *plan)
                                "--vector, --like, or as --target a number of the embedding",
                                method.name);
     }
-    const struct direction_words words = {o->vector, o->like, o->score, 0};
+    const struct direction_words words = {o->vector, o->like, o->score, 0, 0};
     const int status = direction_load(&plan->direction, &words, &plan->session, &o->common);
     direction_give(&plan->direction, plan->opts, plan->methods);
     return status == DONE ? give_set(plan->opts, plan->methods, &plan->method_set, &plan->sets)

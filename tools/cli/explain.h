@@ -19,7 +19,7 @@ enum { MAX_TOP = 100 }; /* K of --target topK */
 
 struct explain_settings {
     struct common common;
-    struct list methods, targets, units, set;
+    struct list methods, targets, units, texts, set;
     const char *out, *format, *query, *colormap, *versus, *baseline, *vector, *like;
     int layer, head;
     const char *scale;
@@ -48,7 +48,8 @@ struct explain_plan {
     struct list set;         /* --set, and --components as one of them */
     vitx_explain_opts *opts; /* [opts_count]: methods x targets */
     const char **sets;       /* what opts[].set point to */
-    int *targets;            /* [target_count]: classes, units, ranks, or VITX_AUTO */
+    int *targets;            /* [target_count]: classes, units, ranks, or VITX_AUTO; of --text as
+                                many of these */
     int target_count, opts_count;
     int ranks; /* how many of each picture's best classes are wanted; 0: not as such */
     int score, versus, query;

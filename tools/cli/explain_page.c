@@ -139,7 +139,8 @@ static bool add_map(const struct page *page, const vitx_map *map)
     vitx_map_info info = VITX_MAP_INFO_INIT;
     if (vitx_map_get_info(&info, map) != VITX_OK)
         return false;
-    const char *label = info.explains == VITX_EXPLAINED_VECTOR    ? last_part(o->vector)
+    const char *label = info.explains == VITX_EXPLAINED_TEXT      ? info.text
+                        : info.explains == VITX_EXPLAINED_VECTOR  ? last_part(o->vector)
                         : info.explains == VITX_EXPLAINED_PICTURE ? last_part(o->like)
                                                                   : NULL;
     return vitx_report_add_map(page->report, map, label) == VITX_OK;
@@ -204,7 +205,7 @@ static bool add_all_absent(struct page *page, const char *picture, vitx_map *con
 {
     const struct explain_settings *o = page->plan->settings;
     vitx_prediction top[TOP];
-    if (page->plan->session->info.units || o->vector || o->like)
+    if (page->plan->session->info.units || o->vector || o->like || o->texts.count)
         return true;
     if (vitx_report_get_predictions(top, TOP, page->report) != VITX_OK)
         return false;

@@ -7,6 +7,7 @@
  */
 #include "explain.h"
 #include "inputs.h"
+#include "labels.h"
 
 #include <limits.h>
 #include <math.h>
@@ -18,7 +19,7 @@
 
 static struct direction_words words_of(const struct explain_settings *o)
 {
-    return (struct direction_words){o->vector, o->like, o->score,
+    return (struct direction_words){o->vector, o->like, o->score, o->texts.count,
                                     (o->targets.count > 0) + (o->units.count > 0)};
 }
 
@@ -78,13 +79,14 @@ int explain_check(const struct explain_settings *o, int files)
             "--mask is for png, npy and json; a page outlines the strongest patches");
     if (check_set(&o->set) != DONE)
         return WRONG_USAGE;
-    if (o->versus && o->score != VITX_SCORE_AUTO && o->score != VITX_SCORE_DIFFERENCE)
-        return wrong_usage("--versus is for --score difference");
+    if (o->versus && !o->texts.count && o->score != VITX_SCORE_AUTO &&
+        o->score != VITX_SCORE_DIFFERENCE)
+        return wrong_usage("--versus is for --score difference, and for --text");
     const struct direction_words words = words_of(o);
     if (direction_check(&words, "--target, --unit") != DONE)
         return WRONG_USAGE;
     if (o->versus && (o->vector || o->like))
-        return wrong_usage("--versus is for --target and --unit");
+        return wrong_usage("--versus is for --target, --unit and --text");
     int index;
     return o->colormap ? find_name(&index, o->colormap, vitx_colormap_name, "colour map") : DONE;
 }
@@ -184,12 +186,16 @@ static int check_ways(struct explain_plan *plan)
     if (!units && o->units.count)
         return wrong_usage("--unit: the model has classes; --target names one");
     if (units && o->targets.count)
-        return wrong_usage("--target: the model has no classes; --unit, --vector or --like");
+        return wrong_usage(
+            "--target: the model has no classes; --text, --unit, --vector or --like");
+    if (!units && o->texts.count)
+        return wrong_usage("--text: the model has classes; --target names one");
     if (units && o->score == VITX_SCORE_PROBABILITY)
         return wrong_usage("--score probability: the model has no classes");
     if (!units && o->versus && plan->session->info.classes == 1)
         return wrong_usage("--versus: the model has one output, and no other to compare it with");
-    return units && !o->units.count && !o->vector && !o->like ? check_unaimed(plan) : DONE;
+    const bool aimed = o->units.count || o->vector || o->like || o->texts.count;
+    return units && !aimed ? check_unaimed(plan) : DONE;
 }
 
 static void add_target(struct explain_plan *plan, int target)
@@ -234,7 +240,8 @@ static int take_target(struct explain_plan *plan, const char *text)
 /* The classes or units that are named; without a name, and for top1 alone, the model's answer. */
 static int choose_targets(struct explain_plan *plan, const struct list *named)
 {
-    plan->targets = calloc((size_t)named->count * MAX_TOP + 1, sizeof *plan->targets);
+    const size_t room = (size_t)named->count * MAX_TOP + (size_t)plan->settings->texts.count + 1;
+    plan->targets = calloc(room, sizeof *plan->targets);
     if (!plan->targets) {
         complain(NULL, "no memory");
         return SOME_FAILED;
@@ -247,6 +254,8 @@ static int choose_targets(struct explain_plan *plan, const struct list *named)
         plan->target_count = 1;
         plan->ranks = 0;
     }
+    for (; plan->target_count < plan->settings->texts.count; plan->target_count++)
+        plan->targets[plan->target_count] = VITX_AUTO;
     return DONE;
 }
 
@@ -264,8 +273,10 @@ static int check_against_model(struct explain_plan *plan)
     const int status = choose_targets(plan, named);
     if (status != DONE)
         return status;
-    plan->score = o->versus ? VITX_SCORE_DIFFERENCE : o->score;
+    plan->score = o->versus && !o->texts.count ? VITX_SCORE_DIFFERENCE : o->score;
     plan->versus = VITX_AUTO;
+    if (o->texts.count)
+        return parse_query(&plan->query, o->query, plan->session);
     if (o->versus && find_output(&plan->versus, plan->session, "versus", o->versus) != DONE)
         return WRONG_USAGE;
     for (int i = 0; o->versus && i < plan->target_count; i++)
@@ -276,6 +287,17 @@ static int check_against_model(struct explain_plan *plan)
 }
 
 /* ------------------------------------------------------------------ the plan --------------- */
+
+/* Text t of --text. */
+static void fill_text(const struct explain_plan *plan, vitx_explain_opts *e, int t)
+{
+    const struct explain_settings *o = plan->settings;
+    if (o->texts.count == 0)
+        return;
+    e->texts = plan->session->texts;
+    e->text = o->texts.items[t];
+    e->versus_text = o->versus;
+}
 
 static void fill_one(const struct explain_plan *plan, vitx_explain_opts *e,
                      const vitx_method_info *m, int target)
@@ -325,8 +347,10 @@ static int fill_opts(struct explain_plan *plan)
         vitx_method_info m;
         if (method_find(&m, plan->methods.items[i]) != DONE)
             return WRONG_USAGE;
-        for (int t = 0; t < (m.uses_target || each ? plan->target_count : 1); t++)
-            fill_one(plan, &plan->opts[plan->opts_count++], &m, plan->targets[t]);
+        for (int t = 0; t < (m.uses_target || each ? plan->target_count : 1); t++) {
+            fill_one(plan, &plan->opts[plan->opts_count], &m, plan->targets[t]);
+            fill_text(plan, &plan->opts[plan->opts_count++], t);
+        }
     }
     return give_set(plan->opts, plan->opts_count, &plan->set, &plan->sets);
 }
@@ -417,7 +441,8 @@ static int check_outputs(struct explain_plan *plan, char **files, int count)
     if (plan->to_output)
         return DONE;
     const bool unknown = plan->ranks || plan->targets[0] == VITX_AUTO;
-    if (o->skip_existing && has_target(o->out) && unknown && !o->vector && !o->like)
+    if (o->skip_existing && has_target(o->out) && unknown && !o->vector && !o->like &&
+        !o->texts.count)
         return wrong_usage("--skip-existing: {target} of a top class is known only after the work; "
                            "--target names a class");
     if (!know_sources(plan, files, count))
@@ -469,6 +494,8 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
         status = choose_methods(&plan->methods, &o->methods);
     if (status == DONE)
         status = session_open(&plan->opened, &o->common);
+    if (status == DONE && o->texts.count && plan->opened.info.units)
+        status = texts_open(&plan->opened, &o->common);
     if (status == DONE)
         status = aim(plan);
     if (status == DONE)

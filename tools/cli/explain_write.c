@@ -15,7 +15,7 @@
 static void print_line(const vitx_model *model, const char *name, const vitx_map_info *info,
                        const char *label)
 {
-    static const char *const words[] = {"", "unit ", "vector", "like"};
+    static const char *const words[] = {"", "unit ", "vector", "like", "text"};
     vitx_method_info method = VITX_METHOD_INFO_INIT;
     if (info->explains == VITX_EXPLAINED_UNIT && method_find(&method, info->method) == DONE &&
         !method.uses_target) {
@@ -26,6 +26,8 @@ static void print_line(const vitx_model *model, const char *name, const vitx_map
     if (info->target >= 0)
         printf("%d", info->target);
     printf("%s%s", label ? " " : "", text_or(label, ""));
+    if (info->versus_text[0])
+        printf(" versus %s", info->versus_text);
     if (info->score == VITX_SCORE_DIFFERENCE && info->versus >= 0) {
         const char *other = vitx_model_label(model, info->versus);
         printf(" versus %d%s%s", info->versus, other ? " " : "", text_or(other, ""));
@@ -65,7 +67,8 @@ vitx_render_opts explain_map_opts(const struct explain_plan *plan, const vitx_ma
             opts.high = plan->ends[j].high;
         }
     opts.title = picture;
-    opts.label = info->explains == VITX_EXPLAINED_VECTOR ? o->vector
+    opts.label = info->explains == VITX_EXPLAINED_TEXT     ? info->text
+                 : info->explains == VITX_EXPLAINED_VECTOR ? o->vector
                  : info->explains == VITX_EXPLAINED_PICTURE
                      ? o->like
                      : vitx_model_label(plan->session->model, info->target);
@@ -131,7 +134,8 @@ static enum written save(const struct explain_plan *plan, struct map_writing *w)
     w->opts = explain_map_opts(plan, &w->info, w->picture);
     if (!has_files(plan))
         return WRITTEN;
-    w->name = output_name(o->out, w->picture, w->info.method, w->info.target, w->info.explains);
+    w->name = output_name(o->out, w->picture, w->info.method, w->info.target, w->info.explains,
+                          w->info.text);
     if (!w->name) {
         complain(w->picture, "no memory");
         return NOT_WRITTEN;

@@ -1,6 +1,7 @@
 /* cli/outputs.c: see outputs.h. */
 #define _POSIX_C_SOURCE 200809L
 #include "outputs.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -167,16 +168,44 @@ static size_t expand(char *text, const char *out, const struct piece *pieces)
     return n;
 }
 
-char *output_name(const char *out, const char *image, const char *method, int target,
-                  vitx_explained explains)
+enum { WORDS_ROOM = 64 }; /* bytes of a text in a file's name */
+
+/* A text as a part of a file's name: letters, digits and all that is no ASCII as they are, a dash
+ * for each run of others. */
+static void file_words(char out[WORDS_ROOM], const char *text)
 {
-    char number[16] = "?"; /* one name for all that may be one class */
+    size_t n = 0;
+    for (const unsigned char *p = (const unsigned char *)text; *p;) {
+        const int length = utf8_length(p) > 0 ? utf8_length(p) : 1;
+        const bool kept = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') ||
+                          (*p >= 'A' && *p <= 'Z') || utf8_length(p) > 1;
+        if (n + (size_t)length >= WORDS_ROOM)
+            break;
+        for (int i = 0; i < length && kept; i++)
+            out[n++] = (char)p[i];
+        if (!kept && n > 0 && out[n - 1] != '-')
+            out[n++] = '-';
+        p += length;
+    }
+    while (n > 0 && out[n - 1] == '-')
+        n--;
+    out[n] = '\0';
+    if (n == 0)
+        snprintf(out, WORDS_ROOM, "text");
+}
+
+char *output_name(const char *out, const char *image, const char *method, int target,
+                  vitx_explained explains, const char *what)
+{
+    char number[WORDS_ROOM] = "?"; /* one name for all that may be one class */
     if (rank_of(target))
         snprintf(number, sizeof number, "top%d", rank_of(target));
     else if (target != VITX_AUTO)
         snprintf(number, sizeof number, "%d", target);
     else if (explains == VITX_EXPLAINED_VECTOR || explains == VITX_EXPLAINED_PICTURE)
         snprintf(number, sizeof number, explains == VITX_EXPLAINED_VECTOR ? "vector" : "like");
+    else if (explains == VITX_EXPLAINED_TEXT)
+        file_words(number, what);
     if (strcmp(image, "-") == 0)
         image = "stdin";
     char *path = malloc(strlen(image) + 1);
@@ -295,11 +324,13 @@ static int check_places(char **names, int count, bool makes_folders)
 
 char *name_of(const char *out, const char *image, const vitx_explain_opts *o)
 {
-    return !o ? output_name(out, image, "", VITX_AUTO, VITX_EXPLAINED_CLASS)
+    return !o ? output_name(out, image, "", VITX_AUTO, VITX_EXPLAINED_CLASS, "")
               : output_name(out, image, o->method, o->target,
-                            o->like     ? VITX_EXPLAINED_PICTURE
+                            o->text     ? VITX_EXPLAINED_TEXT
+                            : o->like   ? VITX_EXPLAINED_PICTURE
                             : o->vector ? VITX_EXPLAINED_VECTOR
-                                        : VITX_EXPLAINED_CLASS);
+                                        : VITX_EXPLAINED_CLASS,
+                            o->text ? o->text : "");
 }
 
 int check_collisions(const char *out, const struct sources *sources, char **images, int image_count,

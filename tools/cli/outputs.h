@@ -27,9 +27,10 @@ bool has_target(const char *out);
 int check_pattern(const char *out, const char *format);
 
 /* The name of one map's file, to be freed; NULL without memory. A class that is known only after
- * the picture has been run is VITX_AUTO or a rank; what is no class is named "vector" or "like". */
+ * the picture has been run is VITX_AUTO or a rank; what is no class is named "vector" or "like",
+ * and a text by its own words, `what`. */
 char *output_name(const char *out, const char *image, const char *method, int target,
-                  vitx_explained explains);
+                  vitx_explained explains, const char *what);
 
 /* The name of the file of a picture's map by opts, as far as it is known before the work, or
  * (NULL) of its page; to be freed; NULL without memory. */

@@ -22,7 +22,8 @@ static char *file_name(const struct run *run, const struct outcome *outcome, int
     text_put(&key, outcome->input->key);
     text_put(&key, ".x");
     if (!key.failed && vitx_map_get_info(&info, outcome->maps[j]) == VITX_OK)
-        name = output_name(run->pattern, key.data, info.method, info.target, info.explains);
+        name =
+            output_name(run->pattern, key.data, info.method, info.target, info.explains, info.text);
     text_free(&key);
     return name;
 }
