@@ -80,7 +80,7 @@ TEST_SRC := $(sort $(wildcard test/test_*.c))
 # The report page, in the order in which its scripts become one; tools/embed puts it into C.
 PAGE     := $(addprefix lib/report/page/,page.html page.css picture.css panels.css \
             small.css words.js terms.js colours.js colour.js data.js \
-            state.js ui.js stage.js why.js attention.js bench.js foot.js controls.js main.js)
+            state.js ui.js stage.js sentence.js why.js attention.js bench.js foot.js controls.js main.js)
 # The page of vitx-cli batch --gallery, which has parts in common with it.
 GALLERY  := $(addprefix tools/cli/batch/gallery/,page.html) lib/report/page/page.css \
             $(addprefix tools/cli/batch/gallery/,gallery.css words.js) \

@@ -11,6 +11,7 @@
  * Chefer's notebook follows the last block alone and divides by the sum over the words; here all
  * blocks are followed, as in the picture tower (generic.c), and nothing is divided.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/structs.h"
@@ -220,14 +221,30 @@ static int empty_value(double *out, vitx_texts *texts, const float *picture)
     return status;
 }
 
+/* The picture's vector, of length 1. */
+static int picture_vector(float *out, const vitx_texts *texts, vitx_context *context,
+                          const vitx_image *image, const vitx_words_opts *o)
+{
+    const int units = vx_words_units(texts);
+    if (!o->vector)
+        return vitx_embed(context, image, out, 1);
+    for (int k = 0; k < units; k++)
+        if (!isfinite(o->vector[k]))
+            return vx_fail(VITX_INVALID, "number %d of the picture's vector is not finite", k);
+    memcpy(out, o->vector, (size_t)units * sizeof *out);
+    return vx_words_normalise(out, units)
+               ? VITX_OK
+               : vx_fail(VITX_INVALID, "the picture's vector is 0 and has no direction");
+}
+
 static int compare(vitx_words *w, vitx_texts *texts, vitx_context *context, const vitx_image *image,
-                   int method)
+                   const vitx_words_opts *o, int method)
 {
     float *picture;
     VX_TRY(vx_new(&picture, &w->hooks, (size_t)vx_words_units(texts), sizeof *picture,
                   "a picture's vector"));
     reading s = {.texts = texts, .context = texts->context, .picture = picture, .method = method};
-    int status = vitx_embed(context, image, picture, 1);
+    int status = picture_vector(picture, texts, context, image, o);
     if (status == VITX_OK)
         status = empty_value(&w->info.empty_value, texts, picture);
     if (status == VITX_OK)
@@ -256,20 +273,20 @@ int vitx_explain_words(vitx_words **out, vitx_texts *texts, vitx_context *contex
     int method = GRADIENT;
     if (out)
         *out = NULL;
-    if (!out || !texts || !context || !image)
+    VX_TRY(VX_STRUCT_READ(&o, opts, vitx_words_opts, vector));
+    if (!out || !texts || (!o.vector && (!context || !image)))
         return vx_fail(VITX_INVALID, "vitx_explain_words: an argument is NULL");
-    VX_TRY(VX_STRUCT_READ(&o, opts, vitx_words_opts, method));
     if (!o.text)
         return vx_fail(VITX_INVALID, "vitx_explain_words: no text is given");
     if (o.method)
         VX_TRY(vx_find_name(&method, o.method, method_name, "way to explain words"));
-    if (!context->arch.units || context->arch.classes != vx_words_units(texts))
+    if (!o.vector && (!context->arch.units || context->arch.classes != vx_words_units(texts)))
         return vx_fail(VITX_INVALID,
                        "the texts' vectors have %d numbers, the model's outputs are %d",
                        vx_words_units(texts), context->arch.classes);
     vitx_words *w;
     VX_TRY(create(&w, texts, o.text, method_name(method)));
-    const int status = compare(w, texts, context, image, method);
+    const int status = compare(w, texts, context, image, &o, method);
     if (status != VITX_OK) {
         vitx_words_free(w);
         return status;
