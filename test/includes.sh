@@ -8,6 +8,7 @@ declare -A may=(
     [lib/base]="vitx base kernels"
     [lib/image]="vitx base image kernels"
     [lib/text]="base text"
+    [lib/text]="vitx base text"
     [lib/model]="vitx base text model kernels"
     [lib/engine]="vitx base image text model engine kernels"
     [lib/explain]="vitx base image model engine explain kernels"
@@ -20,6 +21,7 @@ declare -A may=(
 # The libraries that few files may know.
 declare -A only=([stb_image.h]=lib/image/stb.c [stb_image_write.h]="tools/scenes/png.c lib/report/jpeg.c tools/cli/batch/jpeg.c"
     [cJSON.h]="lib/base/json.c tools/cli/json.c" [png.h]=lib/render/png.c
+    [utf8proc.h]=lib/text/unicode.c
     [sha2.h]="lib/model/digest.c tools/embed/embed.c tools/cli/digest.c"
     [archive.h]=tools/cli/batch/archive.c [microhttpd.h]=tools/cli/serve/http.c)
 bad=0 seen=0
@@ -32,7 +34,7 @@ while IFS=: read -r file line text; do
     [ -n "${only[$base]:-}" ] && [ ! -e "${file%/*}/$name" ] && [[ " ${only[$base]} " != *" $file "* ]] &&
         complain "$file:$line: $base may be included by ${only[$base]} alone"
     case $name in
-        vitx/* | base/* | image/* | text/* | model/* | engine/* | explain/* | measure/* | render/* | report/*) target=${name%%/*} ;;
+        vitx/* | base/* | image/* | text/* | text/* | model/* | engine/* | explain/* | measure/* | render/* | report/*) target=${name%%/*} ;;
         kernels/* | tools/*) target=${name%%/*} ;;
         *) # a system header, or a neighbour in the same folder
             [[ $text == *'"'* && ! -e ${file%/*}/$name ]] && complain "$file:$line: $name is not beside it"
