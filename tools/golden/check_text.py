@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Compares the tokens of build/release/tokenize with those of transformers, sentencepiece, open_clip and cn_clip, on generated
+strings of many languages, on hostile ones, and on ImageNet's labels in English and Chinese.
+
+    make tests && python3 tools/golden/check_text.py [--texts 100000] [--work FOLDER] [KIND...]
+
+Needs transformers, tokenizers, sentencepiece, open_clip_torch, cn_clip. Real vocabularies are those that the packages of
+open_clip and cn_clip hold; others are trained here, on words made here.
+"""
+import argparse
+import gzip
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import unicodedata
+
+TOOL = os.path.join(os.path.dirname(__file__), "..", "..", "build", "release", "tokenize")
+NONE, LOWER, WHITESPACE, CANONICALIZE, SIGLIP, SIGLIP2 = range(6)
+
+
+# ------------------------------------------------------------------------ texts ------------
+
+# First and last code point of scripts, from which words are drawn.
+SCRIPTS = [(0x61, 0x7a), (0x41, 0x5a), (0x61, 0x7a), (0x30, 0x39), (0xc0, 0x24f), (0x370, 0x3ff), (0x400, 0x4ff), (0x530, 0x58f), (0x5d0, 0x5ea),
+           (0x620, 0x64a), (0x900, 0x97f), (0x980, 0x9ff), (0xb80, 0xbff), (0xe00, 0xe5b), (0x1000, 0x109f), (0x10a0, 0x10ff), (0x1100, 0x11ff),
+           (0x1200, 0x137f), (0x1e00, 0x1eff), (0x1f00, 0x1fff), (0x3040, 0x30ff), (0x4e00, 0x9fff), (0x4e00, 0x5fff), (0xac00, 0xd7a3),
+           (0xff01, 0xff5e), (0x1f300, 0x1f64f), (0x20000, 0x2a6df), (0x1d400, 0x1d7ff)]
+SPACES = [" ", " ", " ", " ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u2003", "\u3000", "\u2028", "\u0085", "\u200b", " \u00a0 "]
+MARKS = list("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~") + list("。，、！？「」《》…—“”‘’¿¡·•€£°§¶™©®½²³№") + ["...", "--", "'s", "'t", "'re", "'S", "'ll", "n't"]
+ODD = ["\u0301", "\u0327", "\u200d", "\ufe0f", "\u202e", "\u2066", "\ufeff", "\ufffd", "\u00ad", "\u0000", "\u0001", "\u007f", "\u009f", "\ue000",
+       "\U0010ffff", "\ufdfa", "\u0130", "\u0131", "\u1e9e", "\u03a3", "\u03c2", "\u017f", "\ufb01", "\u0149", "\u212a", "\u2126", "\uac00\u11a8",
+       "\u1100\u1161\u11a8", "\u0f73", "\u0958", "\u2adc", "\u2581", "\u2581\u2581", "<|endoftext|>", "<|startoftext|>", "[CLS]", "[MASK]", "<s>",
+       "</s>", "<unk>", "<pad>", "<eos>", "<0x41>", "&amp;", "👨‍👩‍👧‍👦", "🏳️‍🌈", "é", "e\u0301\u0327", "\u0928\u093c", "##"]
+COMMON = """a photo of the cat dog on in at red car night street two three people with and is it's bird flying over water small large close-up image
+picture drawing painting one eating running house tree green blue yellow 一张 照片 狗 猫 的 在 上 红色 汽车 夜晚 图片 の 写真 犬 고양이 사진 une photo d'un chat
+кошка собака на фото foto eines Hundes perro gato μια φωτογραφία""".split()
+
+
+def script_word(rng):
+    first, last = rng.choice(SCRIPTS)
+    out = []
+    for _ in range(rng.randint(1, 9)):
+        c = chr(rng.randint(first, last))
+        out.append(c if rng.random() < 0.9 else c.upper())
+    return "".join(out)
+
+
+def text_of(rng):
+    """One text: mostly like people write, some hostile."""
+    kind = rng.random()
+    if kind < 0.03:
+        return "".join(chr(c) for c in (rng.randint(0, 0x2fff if rng.random() < 0.7 else 0x10ffff) for _ in range(rng.randint(1, 30)))
+                       if not 0xd800 <= c <= 0xdfff)
+    if kind < 0.05:
+        return rng.choice(["a", "ab", " ", "!", "é", "狗", "🙂", "▁", "1", "\u0301"]) * rng.randint(1, 300)
+    parts = []
+    for _ in range(rng.randint(1, 12)):
+        draw = rng.random()
+        if draw < 0.45:
+            word = rng.choice(COMMON)
+            parts.append(word.capitalize() if rng.random() < 0.2 else word.upper() if rng.random() < 0.05 else word)
+        elif draw < 0.75:
+            parts.append(script_word(rng))
+        elif draw < 0.88:
+            parts.append(rng.choice(MARKS) * rng.choice([1, 1, 1, 2, 5]))
+        elif draw < 0.94:
+            parts.append(str(rng.randint(0, 10 ** rng.randint(1, 9))))
+        else:
+            parts.append(rng.choice(ODD))
+        if rng.random() < 0.8:
+            parts.append(rng.choice(SPACES) if rng.random() < 0.3 else " ")
+    return "".join(parts)
+
+
+def texts_of(count, seed=18):
+    rng = random.Random(seed)
+    texts = ["", " ", "\n", "a", "A", "\u0000", "\ufeff", "a photo of a cat"] + MARKS + ODD
+    return (texts + [text_of(rng) for _ in range(count)])[:count]
+
+
+def labels():
+    from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES
+    english = [t(n) for n in IMAGENET_CLASSNAMES for t in OPENAI_IMAGENET_TEMPLATES[:8]] + list(IMAGENET_CLASSNAMES)
+    import cn_clip
+    path = os.path.join(os.path.dirname(cn_clip.__file__), "eval", "data.py")
+    chinese = []
+    if os.path.exists(path):
+        import importlib.util
+        for name in ("cvinw_zeroshot_templates", "imagenet_zeroshot_templates"):
+            p = os.path.join(os.path.dirname(path), name + ".py")
+            if os.path.exists(p):
+                scope = {}
+                exec(open(p, encoding="utf-8").read(), scope)
+                for value in scope.values():
+                    chinese += strings_of(value)
+    return english, sorted(set(chinese))
+
+
+def strings_of(value):
+    if isinstance(value, str):
+        return [value]
+    if callable(value):
+        try:
+            return strings_of(value("鸟"))
+        except Exception:
+            return []
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [s for v in value for s in strings_of(v)]
+    return []
+
+
+# ------------------------------------------------------------------------ ours -------------
+
+def ours(folder, clean, limit, texts):
+    data = b"".join(struct.pack("=I", len(b)) + b for b in (t.encode("utf-8") for t in texts))
+    done = subprocess.run([TOOL, folder, str(clean), str(limit)], input=data, stdout=subprocess.PIPE, check=True)
+    out, at, got = [], 0, done.stdout
+    for _ in texts:
+        (n,) = struct.unpack_from("=I", got, at)
+        flat = struct.unpack_from("=%dI" % (3 * n), got, at + 4)
+        out.append([flat[i:i + 3] for i in range(0, 3 * n, 3)])
+        at += 4 + 12 * n
+    assert at == len(got)
+    return out
+
+
+def byte_places(text):
+    places = [0]
+    for c in text:
+        places.append(places[-1] + len(c.encode("utf-8")))
+    return places
+
+
+def compare(what, texts, mine, theirs, offsets=None, show=6, known=None):
+    """Counts texts with other ids, and, where those agree, tokens with other places."""
+    wrong = excused = 0
+    for text, a, b in zip(texts, mine, theirs):
+        if [t[0] for t in a] == list(b):
+            continue
+        if known and known(text):
+            excused += 1
+            continue
+        wrong += 1
+        if wrong <= show:
+            print("   ", repr(text)[:120], "\n      ours  ", [t[0] for t in a][:40], "\n      theirs", list(b)[:40])
+    line = f"{what}: {wrong} of {len(texts)} differ" + (f", {excused} more of a known kind" if excused else "")
+    if offsets:
+        tokens = equal = wider = 0
+        shown = 0
+        for text, a, b, places in zip(texts, mine, theirs, offsets):
+            if [t[0] for t in a] != list(b):
+                continue
+            p = byte_places(text)
+            for t, (s, e) in zip(a, places):
+                tokens += 1
+                s, e = p[s], p[e]
+                if (t[1], t[2]) == (s, e) or (s == e and t[1] == t[2]):
+                    equal += 1
+                elif t[1] <= s and t[2] >= e:
+                    wider += 1
+                elif shown < show:
+                    shown += 1
+                    print("    place", repr(text)[:100], t, (s, e))
+        line += f"; places: {equal} of {tokens} equal, {wider} wider, {tokens - equal - wider} other"
+    print(line, flush=True)
+    return wrong
+
+
+def fast(tokenizer, texts, **more):
+    """ids and places of a fast tokenizer of transformers or of tokenizers.Tokenizer."""
+    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    ids, places = [], []
+    for i in range(0, len(texts), 2000):
+        for e in backend.encode_batch(texts[i:i + 2000]):
+            ids.append(e.ids)
+            places.append(e.offsets)
+    return ids, places
