@@ -83,36 +83,12 @@ def texts_of(count, seed=18):
 
 
 def labels():
+    """ImageNet's labels in sentences: English ones of open_clip, Chinese ones of cn_clip."""
+    from cn_clip.eval.imagenet_zeroshot_templates import imagenet_classnames, openai_imagenet_template
     from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES
-    english = [t(n) for n in IMAGENET_CLASSNAMES for t in OPENAI_IMAGENET_TEMPLATES[:8]] + list(IMAGENET_CLASSNAMES)
-    import cn_clip
-    path = os.path.join(os.path.dirname(cn_clip.__file__), "eval", "data.py")
-    chinese = []
-    if os.path.exists(path):
-        import importlib.util
-        for name in ("cvinw_zeroshot_templates", "imagenet_zeroshot_templates"):
-            p = os.path.join(os.path.dirname(path), name + ".py")
-            if os.path.exists(p):
-                scope = {}
-                exec(open(p, encoding="utf-8").read(), scope)
-                for value in scope.values():
-                    chinese += strings_of(value)
-    return english, sorted(set(chinese))
-
-
-def strings_of(value):
-    if isinstance(value, str):
-        return [value]
-    if callable(value):
-        try:
-            return strings_of(value("鸟"))
-        except Exception:
-            return []
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return [s for v in value for s in strings_of(v)]
-    return []
+    english = list(IMAGENET_CLASSNAMES) + [t(n) for n in IMAGENET_CLASSNAMES for t in OPENAI_IMAGENET_TEMPLATES]
+    chinese = list(imagenet_classnames) + [t(n) for n in imagenet_classnames for t in openai_imagenet_template]
+    return english, chinese
 
 
 # ------------------------------------------------------------------------ ours -------------
