@@ -75,7 +75,7 @@ static void take_space(size_t *from, size_t *to, const vx_added_token *t, const 
         ++*to;
 }
 
-int vx_added_cut(vx_pieces *out, const vx_added *a, const vx_char *at, size_t count)
+int vx_added_cut(vx_spans *out, const vx_added *a, const vx_char *at, size_t count)
 {
     size_t done = 0; /* what is behind it is in pieces */
     for (size_t i = 0; i < count && a->count;) {
@@ -93,9 +93,9 @@ int vx_added_cut(vx_pieces *out, const vx_added *a, const vx_char *at, size_t co
         if (from < done) /* a token of white space that the one before has taken */
             continue;
         if (from > done)
-            VX_TRY(vx_pieces_put(out, done, from - done, -1));
-        VX_TRY(vx_pieces_put(out, from, to - from, t->id));
+            VX_TRY(vx_spans_put(out, done, from - done, -1));
+        VX_TRY(vx_spans_put(out, from, to - from, t->id));
         done = to;
     }
-    return done < count ? vx_pieces_put(out, done, count - done, -1) : VITX_OK;
+    return done < count ? vx_spans_put(out, done, count - done, -1) : VITX_OK;
 }

@@ -32,6 +32,6 @@ void vx_added_dispose(vx_added *added);
 /* The longest token at a place: its characters, 0: none; and its index. */
 size_t vx_added_longest(size_t *token, const vx_added *added, const vx_char *at, size_t count);
 /* Appends the pieces that at [count] consists of: tokens, and text between them. */
-int vx_added_cut(vx_pieces *out, const vx_added *added, const vx_char *at, size_t count);
+int vx_added_cut(vx_spans *out, const vx_added *added, const vx_char *at, size_t count);
 
 #endif

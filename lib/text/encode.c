@@ -15,9 +15,9 @@ typedef struct encoding {
     vx_tokens *out;
     int most; /* tokens that are wanted: what follows need not be looked at. INT32_MAX: all */
     vx_chars text;
-    vx_pieces plain, normal;
+    vx_spans plain, normal;
     vx_chars section;
-    vx_words words, spare;
+    vx_cut_words words, spare;
     vx_workspace scratch;
 } encoding;
 
@@ -42,7 +42,7 @@ static int encode_words(encoding *e, const vx_char *at, size_t count, int first)
     VX_TRY(vx_chars_copy(&e->words.chars, at, count));
     VX_TRY(vx_pretokenise(&e->words, &e->spare, &e->t->pretokeniser));
     for (size_t i = 0; i < e->words.pieces.count && !enough(e, first); i++) {
-        const vx_piece p = e->words.pieces.at[i];
+        const vx_span p = e->words.pieces.at[i];
         VX_TRY(encode_word(e, e->words.chars.at + p.from, p.count));
     }
     return VITX_OK;
@@ -56,7 +56,7 @@ static int encode_section(encoding *e, const vx_char *at, size_t count, int firs
     e->normal.count = 0;
     VX_TRY(vx_added_cut(&e->normal, &e->t->normal, e->section.at, e->section.count));
     for (size_t i = 0; i < e->normal.count && !enough(e, first); i++) {
-        const vx_piece p = e->normal.at[i];
+        const vx_span p = e->normal.at[i];
         if (p.id >= 0)
             VX_TRY(vx_tokens_put(e->out, &e->t->hooks, p.id, e->section.at + p.from, p.count));
         else
@@ -101,7 +101,7 @@ static int encode(encoding *e, const char *text, size_t bytes, bool *cut)
     VX_TRY(put_around(e, t->before, t->before_count, 0));
     const int first = e->out->count;
     for (size_t i = 0; i < e->plain.count && !enough(e, first); i++) {
-        const vx_piece p = e->plain.at[i];
+        const vx_span p = e->plain.at[i];
         if (p.id >= 0)
             VX_TRY(vx_tokens_put(e->out, &t->hooks, p.id, e->text.at + p.from, p.count));
         else
@@ -118,13 +118,13 @@ static int encode(encoding *e, const char *text, size_t bytes, bool *cut)
 static void dispose(encoding *e)
 {
     vx_chars_dispose(&e->text);
-    vx_pieces_dispose(&e->plain);
-    vx_pieces_dispose(&e->normal);
+    vx_spans_dispose(&e->plain);
+    vx_spans_dispose(&e->normal);
     vx_chars_dispose(&e->section);
     vx_chars_dispose(&e->words.chars);
-    vx_pieces_dispose(&e->words.pieces);
+    vx_spans_dispose(&e->words.pieces);
     vx_chars_dispose(&e->spare.chars);
-    vx_pieces_dispose(&e->spare.pieces);
+    vx_spans_dispose(&e->spare.pieces);
     vx_workspace_dispose(&e->scratch);
 }
 

@@ -15,23 +15,23 @@ static int found(vx_part *members, int count, const char *key, size_t key_bytes,
     return *out != NULL;
 }
 
-static int find(vx_part *members, int count, vx_stream *r, vx_buffer *key, const char *what)
+static int find(vx_part *members, int count, vx_pull *r, vx_buffer *key, const char *what)
 {
-    VX_TRY(vx_stream_open(r, '{'));
+    VX_TRY(vx_pull_open(r, '{'));
     for (bool more;;) {
         vx_part *member;
-        VX_TRY(vx_stream_more(r, &more));
+        VX_TRY(vx_pull_more(r, &more));
         if (!more)
-            return vx_stream_end(r);
-        VX_TRY(vx_stream_key(r, key));
+            return vx_pull_end(r);
+        VX_TRY(vx_pull_key(r, key));
         if (!found(members, count, key->data, key->size, &member))
             return vx_fail_in(VITX_UNSUPPORTED, r->name, "%s has \"%.60s\", which is not done here",
                               what, key->data);
         if (member->text)
             return vx_fail_in(VITX_FORMAT, r->name, "%s has \"%s\" twice", what, member->key);
-        vx_stream_peek(r);
+        vx_pull_peek(r);
         member->text = r->at;
-        VX_TRY(vx_stream_skip(r));
+        VX_TRY(vx_pull_skip(r));
         member->bytes = (size_t)(r->at - member->text);
     }
 }
@@ -39,7 +39,7 @@ static int find(vx_part *members, int count, vx_stream *r, vx_buffer *key, const
 int vx_parts_find(vx_part *members, int count, const char *text, size_t bytes,
                   const vitx_hooks *hooks, const char *name, const char *what)
 {
-    vx_stream r = vx_stream_over(text, bytes, name);
+    vx_pull r = vx_pull_over(text, bytes, name);
     vx_buffer key = {.hooks = hooks};
     const int status = find(members, count, &r, &key, what);
     vx_buffer_dispose(&key);

@@ -4,7 +4,7 @@
 #define VX_TEXT_JSON_MEMBERS_H
 
 #include "base/json.h"
-#include "text/reader.h"
+#include "text/pull.h"
 
 typedef struct vx_part {
     const char *key;  /* what is looked for */

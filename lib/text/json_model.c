@@ -13,16 +13,16 @@ static int crowded(const char *name, const char *what)
 }
 
 /* {"word": id, ...} */
-static int read_vocab(vx_tokenizer *t, vx_stream *r, vx_buffer *word, const char *name)
+static int read_vocab(vx_tokenizer *t, vx_pull *r, vx_buffer *word, const char *name)
 {
-    VX_TRY(vx_stream_open(r, '{'));
+    VX_TRY(vx_pull_open(r, '{'));
     for (bool more;;) {
         int id;
-        VX_TRY(vx_stream_more(r, &more));
+        VX_TRY(vx_pull_more(r, &more));
         if (!more)
-            return vx_stream_end(r);
-        VX_TRY(vx_stream_key(r, word));
-        VX_TRY(vx_stream_int(r, &id));
+            return vx_pull_end(r);
+        VX_TRY(vx_pull_key(r, word));
+        VX_TRY(vx_pull_int(r, &id));
         if (t->vocab.count == MOST_ENTRIES)
             return crowded(name, "words");
         VX_TRY(vx_vocab_add(&t->vocab, word->data, word->size, id, name));
@@ -31,7 +31,7 @@ static int read_vocab(vx_tokenizer *t, vx_stream *r, vx_buffer *word, const char
 
 int vx_read_json_vocab(vx_tokenizer *t, const char *text, size_t bytes, const char *name)
 {
-    vx_stream r = vx_stream_over(text, bytes, name);
+    vx_pull r = vx_pull_over(text, bytes, name);
     vx_buffer word = {.hooks = &t->hooks};
     const int status = read_vocab(t, &r, &word, name);
     vx_buffer_dispose(&word);
@@ -41,22 +41,22 @@ int vx_read_json_vocab(vx_tokenizer *t, const char *text, size_t bytes, const ch
 /* -------------------------------------------------------------------------- BPE ----------- */
 
 /* ["a", "b"] or "a b": the two words, one behind the other, and where the second begins. */
-static int read_pair(vx_stream *r, vx_buffer *left, vx_buffer *right)
+static int read_pair(vx_pull *r, vx_buffer *left, vx_buffer *right)
 {
-    if (vx_stream_peek(r) == '[') {
+    if (vx_pull_peek(r) == '[') {
         bool more;
-        VX_TRY(vx_stream_open(r, '['));
-        VX_TRY(vx_stream_more(r, &more));
-        VX_TRY(more ? vx_stream_string(r, left) : vx_stream_refuse(r, "a merge of no words"));
-        VX_TRY(vx_stream_more(r, &more));
-        VX_TRY(more ? vx_stream_string(r, right) : vx_stream_refuse(r, "a merge of one word"));
-        VX_TRY(vx_stream_more(r, &more));
-        return more ? vx_stream_refuse(r, "a merge of more than two words") : VITX_OK;
+        VX_TRY(vx_pull_open(r, '['));
+        VX_TRY(vx_pull_more(r, &more));
+        VX_TRY(more ? vx_pull_string(r, left) : vx_pull_refuse(r, "a merge of no words"));
+        VX_TRY(vx_pull_more(r, &more));
+        VX_TRY(more ? vx_pull_string(r, right) : vx_pull_refuse(r, "a merge of one word"));
+        VX_TRY(vx_pull_more(r, &more));
+        return more ? vx_pull_refuse(r, "a merge of more than two words") : VITX_OK;
     }
-    VX_TRY(vx_stream_string(r, left));
+    VX_TRY(vx_pull_string(r, left));
     const char *const blank = memchr(left->data, ' ', left->size);
     if (!blank || memchr(blank + 1, ' ', left->size - (size_t)(blank + 1 - left->data)))
-        return vx_stream_refuse(r, "a merge that is not two words with a blank between");
+        return vx_pull_refuse(r, "a merge that is not two words with a blank between");
     const size_t first = (size_t)(blank - left->data);
     right->size = 0;
     VX_TRY(vx_buffer_append(right, blank + 1, left->size - first - 1));
@@ -64,14 +64,14 @@ static int read_pair(vx_stream *r, vx_buffer *left, vx_buffer *right)
     return VITX_OK;
 }
 
-static int read_merges(vx_tokenizer *t, vx_stream *r, vx_buffer *left, vx_buffer *right)
+static int read_merges(vx_tokenizer *t, vx_pull *r, vx_buffer *left, vx_buffer *right)
 {
     uint32_t rank = 0;
-    VX_TRY(vx_stream_open(r, '['));
+    VX_TRY(vx_pull_open(r, '['));
     for (bool more;;) {
-        VX_TRY(vx_stream_more(r, &more));
+        VX_TRY(vx_pull_more(r, &more));
         if (!more)
-            return vx_stream_end(r);
+            return vx_pull_end(r);
         VX_TRY(read_pair(r, left, right));
         if (rank == MOST_ENTRIES)
             return crowded(r->name, "merges");
@@ -136,7 +136,7 @@ static int read_bpe(vx_tokenizer *t, const vx_part *vocab, const vx_part *merges
     VX_TRY(read_bpe_options(t, options, name));
     if (!vx_part_given(merges))
         return vx_fail_in(VITX_FORMAT, name, "the model BPE has no merges");
-    vx_stream r = vx_stream_over(merges->text, merges->bytes, name);
+    vx_pull r = vx_pull_over(merges->text, merges->bytes, name);
     vx_buffer left = {.hooks = &t->hooks}, right = {.hooks = &t->hooks};
     const int status = read_merges(t, &r, &left, &right);
     vx_buffer_dispose(&left);
@@ -197,23 +197,23 @@ static int put_score(vx_tokenizer *t, size_t *reserved, double score)
 }
 
 /* [["piece", score], ...], the ids are their places. */
-static int read_pieces(vx_tokenizer *t, vx_stream *r, vx_buffer *word)
+static int read_pieces(vx_tokenizer *t, vx_pull *r, vx_buffer *word)
 {
     size_t reserved = 0;
-    VX_TRY(vx_stream_open(r, '['));
+    VX_TRY(vx_pull_open(r, '['));
     for (bool more;;) {
         double score;
-        VX_TRY(vx_stream_more(r, &more));
+        VX_TRY(vx_pull_more(r, &more));
         if (!more)
-            return vx_stream_end(r);
-        VX_TRY(vx_stream_open(r, '['));
-        VX_TRY(vx_stream_more(r, &more));
-        VX_TRY(more ? vx_stream_string(r, word) : vx_stream_refuse(r, "a piece without text"));
-        VX_TRY(vx_stream_more(r, &more));
-        VX_TRY(more ? vx_stream_number(r, &score) : vx_stream_refuse(r, "a piece without a score"));
-        VX_TRY(vx_stream_more(r, &more));
+            return vx_pull_end(r);
+        VX_TRY(vx_pull_open(r, '['));
+        VX_TRY(vx_pull_more(r, &more));
+        VX_TRY(more ? vx_pull_string(r, word) : vx_pull_refuse(r, "a piece without text"));
+        VX_TRY(vx_pull_more(r, &more));
+        VX_TRY(more ? vx_pull_number(r, &score) : vx_pull_refuse(r, "a piece without a score"));
+        VX_TRY(vx_pull_more(r, &more));
         if (more)
-            return vx_stream_refuse(r, "a piece of more than text and score");
+            return vx_pull_refuse(r, "a piece of more than text and score");
         if (t->vocab.count == MOST_ENTRIES)
             return crowded(r->name, "pieces");
         if (word->size > VX_UNIGRAM_BYTES)
@@ -228,7 +228,7 @@ static int read_unigram(vx_tokenizer *t, const vx_part *vocab, const vx_json *op
                         const char *name)
 {
     vx_unigram *const u = &t->unigram;
-    vx_stream r = vx_stream_over(vocab->text, vocab->bytes, name);
+    vx_pull r = vx_pull_over(vocab->text, vocab->bytes, name);
     vx_buffer word = {.hooks = &t->hooks};
     t->kind = VX_UNIGRAM;
     t->vocab.prefixes = true;

@@ -133,23 +133,23 @@ static size_t before_length(const vx_char *at, size_t left, const vx_cut *step)
 }
 
 /* Cuts every word by `of`; where it gives 0 a character (white space) goes. */
-static int cut_words(vx_pieces *out, const vx_words *words, const vx_cut *step, length *of)
+static int cut_words(vx_spans *out, const vx_cut_words *words, const vx_cut *step, length *of)
 {
     for (size_t i = 0; i < words->pieces.count; i++) {
-        const vx_piece piece = words->pieces.at[i];
+        const vx_span piece = words->pieces.at[i];
         const vx_char *const at = words->chars.at + piece.from;
         for (size_t k = 0, n; k < piece.count; k += n ? n : 1)
             if ((n = of(at + k, piece.count - k, step)) > 0)
-                VX_TRY(vx_pieces_put(out, piece.from + k, n, -1));
+                VX_TRY(vx_spans_put(out, piece.from + k, n, -1));
     }
     return VITX_OK;
 }
 
-static int cut(vx_words *words, vx_words *spare, const vx_cut *step, length *of)
+static int cut(vx_cut_words *words, vx_cut_words *spare, const vx_cut *step, length *of)
 {
     spare->pieces.count = 0;
     VX_TRY(cut_words(&spare->pieces, words, step, of));
-    const vx_pieces held = words->pieces;
+    const vx_spans held = words->pieces;
     words->pieces = spare->pieces;
     spare->pieces = held;
     return VITX_OK;
@@ -160,17 +160,17 @@ static int cut(vx_words *words, vx_words *spare, const vx_cut *step, length *of)
 typedef int rewrite(vx_chars *out, const vx_char *at, size_t count, const vx_cut *step);
 
 /* Rewrites every word; the words stay words. */
-static int rewrite_words(vx_words *words, vx_words *spare, const vx_cut *step, rewrite *how)
+static int rewrite_words(vx_cut_words *words, vx_cut_words *spare, const vx_cut *step, rewrite *how)
 {
     spare->chars.count = spare->pieces.count = 0;
     VX_TRY(vx_chars_reserve(&spare->chars, words->chars.count));
     for (size_t i = 0; i < words->pieces.count; i++) {
-        const vx_piece piece = words->pieces.at[i];
+        const vx_span piece = words->pieces.at[i];
         const size_t from = spare->chars.count;
         VX_TRY(how(&spare->chars, words->chars.at + piece.from, piece.count, step));
-        VX_TRY(vx_pieces_put(&spare->pieces, from, spare->chars.count - from, -1));
+        VX_TRY(vx_spans_put(&spare->pieces, from, spare->chars.count - from, -1));
     }
-    const vx_words held = *words;
+    const vx_cut_words held = *words;
     *words = *spare;
     *spare = held;
     return VITX_OK;
@@ -223,7 +223,7 @@ static int mark_blanks(vx_chars *out, const vx_char *at, size_t count, const vx_
     return VITX_OK;
 }
 
-static int byte_level(vx_words *words, vx_words *spare, const vx_cut *step)
+static int byte_level(vx_cut_words *words, vx_cut_words *spare, const vx_cut *step)
 {
     if (step->scheme != VX_NEVER)
         VX_TRY(rewrite_words(words, spare, step, blank_before));
@@ -232,13 +232,13 @@ static int byte_level(vx_words *words, vx_words *spare, const vx_cut *step)
     return rewrite_words(words, spare, step, show_bytes);
 }
 
-static int metaspace(vx_words *words, vx_words *spare, const vx_cut *step)
+static int metaspace(vx_cut_words *words, vx_cut_words *spare, const vx_cut *step)
 {
     VX_TRY(rewrite_words(words, spare, step, mark_blanks));
     return step->split ? cut(words, spare, step, before_length) : VITX_OK;
 }
 
-static int take_step(vx_words *words, vx_words *spare, const vx_cut *step)
+static int take_step(vx_cut_words *words, vx_cut_words *spare, const vx_cut *step)
 {
     static length *const lengths[] = {
         [VX_CUT_CLIP] = clip_length,   [VX_CUT_BEHIND] = behind_length, [VX_CUT_BERT] = bert_length,
@@ -251,11 +251,11 @@ static int take_step(vx_words *words, vx_words *spare, const vx_cut *step)
     return cut(words, spare, step, lengths[step->kind]);
 }
 
-int vx_pretokenise(vx_words *words, vx_words *spare, const vx_pretokeniser *p)
+int vx_pretokenise(vx_cut_words *words, vx_cut_words *spare, const vx_pretokeniser *p)
 {
     words->pieces.count = 0;
     if (words->chars.count > 0)
-        VX_TRY(vx_pieces_put(&words->pieces, 0, words->chars.count, -1));
+        VX_TRY(vx_spans_put(&words->pieces, 0, words->chars.count, -1));
     for (int i = 0; i < p->count; i++)
         VX_TRY(take_step(words, spare, &p->steps[i]));
     return VITX_OK;

@@ -35,13 +35,13 @@ typedef struct vx_pretokeniser {
 } vx_pretokeniser;
 
 /* A text and where its words lie in it. */
-typedef struct vx_words {
+typedef struct vx_cut_words {
     vx_chars chars;
-    vx_pieces pieces;
-} vx_words;
+    vx_spans pieces;
+} vx_cut_words;
 
 /* Cuts what words->chars holds; `spare` holds nothing afterwards that is needed. */
-int vx_pretokenise(vx_words *words, vx_words *spare, const vx_pretokeniser *pretokeniser);
+int vx_pretokenise(vx_cut_words *words, vx_cut_words *spare, const vx_pretokeniser *pretokeniser);
 
 /* The character that stands for a byte in a byte-level vocabulary. */
 uint32_t vx_byte_shown(unsigned char byte);

@@ -4,11 +4,11 @@
 #include <limits.h>
 #include <string.h>
 
-int vx_pieces_put(vx_pieces *p, size_t from, size_t count, int id)
+int vx_spans_put(vx_spans *p, size_t from, size_t count, int id)
 {
     if (p->count == p->reserved) {
         const size_t reserved = vx_grown(p->reserved, p->count + 1);
-        vx_piece *grown = reserved ? vx_alloc(p->hooks, reserved * sizeof *grown) : NULL;
+        vx_span *grown = reserved ? vx_alloc(p->hooks, reserved * sizeof *grown) : NULL;
         if (!grown)
             return vx_fail(VITX_NOMEM, "no memory for a text's %zu pieces", p->count);
         if (p->count)
@@ -17,11 +17,11 @@ int vx_pieces_put(vx_pieces *p, size_t from, size_t count, int id)
         p->at = grown;
         p->reserved = reserved;
     }
-    p->at[p->count++] = (vx_piece){from, count, id};
+    p->at[p->count++] = (vx_span){from, count, id};
     return VITX_OK;
 }
 
-void vx_pieces_dispose(vx_pieces *p)
+void vx_spans_dispose(vx_spans *p)
 {
     vx_release(p->hooks, p->at);
     p->at = NULL;

@@ -6,19 +6,19 @@
 #include "text/tokenizer.h"
 
 /* Characters from..from+count of some text. */
-typedef struct vx_piece {
+typedef struct vx_span {
     size_t from, count;
     int id; /* -1: text; else the token that it is as a whole */
-} vx_piece;
+} vx_span;
 
-typedef struct vx_pieces {
+typedef struct vx_spans {
     const vitx_hooks *hooks;
-    vx_piece *at;
+    vx_span *at;
     size_t count, reserved;
-} vx_pieces;
+} vx_spans;
 
-int vx_pieces_put(vx_pieces *pieces, size_t from, size_t count, int id);
-void vx_pieces_dispose(vx_pieces *pieces);
+int vx_spans_put(vx_spans *pieces, size_t from, size_t count, int id);
+void vx_spans_dispose(vx_spans *pieces);
 
 /* Memory that is used again for each word and grows with the longest. */
 typedef struct vx_workspace {

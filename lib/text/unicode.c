@@ -57,7 +57,7 @@ bool vx_is_mark(uint32_t code)
 bool vx_is_control(uint32_t code)
 {
     const utf8proc_category_t c = category(code);
-    return c == UTF8PROC_CATEGORY_CN || (c >= UTF8PROC_CATEGORY_CC && c <= UTF8PROC_CATEGORY_CO);
+    return c >= UTF8PROC_CATEGORY_CC && c <= UTF8PROC_CATEGORY_CO;
 }
 
 /* Alphabetic beyond the letters: letters in circles, and the numbers that are letters. */

@@ -14,7 +14,7 @@ bool vx_is_number(uint32_t code);      /* N */
 bool vx_is_punctuation(uint32_t code); /* P */
 bool vx_is_accent(uint32_t code);      /* Mn */
 bool vx_is_mark(uint32_t code);        /* M */
-bool vx_is_control(uint32_t code);     /* C: Cc, Cf, Cn, Co, Cs */
+bool vx_is_control(uint32_t code);     /* Cc, Cf, Cs, Co: not what is unassigned */
 bool vx_is_word(uint32_t code);        /* \w: letters, marks, digits, what joins, \p{Alphabetic} */
 bool vx_is_ascii_punctuation(uint32_t code);
 /* Ideographs that BERT sets spaces round. */

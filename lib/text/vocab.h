@@ -9,8 +9,8 @@
  * wrong at times in saying "yes": the longest string at a place, or all of them, are found by
  * lengthening byte by byte and stopping at a "no".
  *
- * Files are hostile: strings may have been made to collide. Where one would have to be looked for in
- * thousands of places the file is refused.
+ * Files are hostile: strings may have been made to collide. Where one would have to be looked for
+ * in thousands of places the file is refused.
  */
 #ifndef VX_TEXT_VOCAB_H
 #define VX_TEXT_VOCAB_H

@@ -1,5 +1,5 @@
-/* text/reader.c: see reader.h. */
-#include "text/reader.h"
+/* text/pull.c: see reader.h. */
+#include "text/pull.h"
 
 #include <string.h>
 
@@ -8,13 +8,13 @@
 
 #define MAX_DEPTH 64
 
-vx_stream vx_stream_over(const char *text, size_t bytes, const char *name)
+vx_pull vx_pull_over(const char *text, size_t bytes, const char *name)
 {
     const size_t mark = bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    return (vx_stream){text + mark, text + bytes, text, name, 0, false};
+    return (vx_pull){text + mark, text + bytes, text, name, 0, false};
 }
 
-int vx_stream_refuse(const vx_stream *r, const char *what)
+int vx_pull_refuse(const vx_pull *r, const char *what)
 {
     size_t line = 1;
     for (const char *p = r->start; p < r->at; p++)
@@ -22,30 +22,30 @@ int vx_stream_refuse(const vx_stream *r, const char *what)
     return vx_fail_in(VITX_FORMAT, r->name, "line %zu: %s", line, what);
 }
 
-int vx_stream_peek(vx_stream *r)
+int vx_pull_peek(vx_pull *r)
 {
     while (r->at < r->end && (*r->at == ' ' || *r->at == '\t' || *r->at == '\n' || *r->at == '\r'))
         r->at++;
     return r->at < r->end ? (unsigned char)*r->at : 0;
 }
 
-int vx_stream_open(vx_stream *r, char bracket)
+int vx_pull_open(vx_pull *r, char bracket)
 {
-    if (vx_stream_peek(r) != bracket)
-        return vx_stream_refuse(r, bracket == '{' ? "an object was expected"
-                                                  : "an array was expected");
+    if (vx_pull_peek(r) != bracket)
+        return vx_pull_refuse(r,
+                              bracket == '{' ? "an object was expected" : "an array was expected");
     if (r->depth >= MAX_DEPTH)
-        return vx_stream_refuse(r, "nested more than 64 deep");
+        return vx_pull_refuse(r, "nested more than 64 deep");
     r->at++;
     r->depth++;
     r->fresh = true;
     return VITX_OK;
 }
 
-/* Which bracket closes is not remembered: callers know, and vx_stream_skip keeps count. */
-int vx_stream_more(vx_stream *r, bool *more)
+/* Which bracket closes is not remembered: callers know, and vx_pull_skip keeps count. */
+int vx_pull_more(vx_pull *r, bool *more)
 {
-    const int c = vx_stream_peek(r);
+    const int c = vx_pull_peek(r);
     const bool first = r->fresh;
     r->fresh = false;
     *more = c != '}' && c != ']';
@@ -57,17 +57,17 @@ int vx_stream_more(vx_stream *r, bool *more)
     if (first)
         return VITX_OK;
     if (c != ',')
-        return vx_stream_refuse(r, "',' or a closing bracket was expected");
+        return vx_pull_refuse(r, "',' or a closing bracket was expected");
     r->at++;
-    const int next = vx_stream_peek(r);
-    return next == '}' || next == ']' ? vx_stream_refuse(r, "a value was expected") : VITX_OK;
+    const int next = vx_pull_peek(r);
+    return next == '}' || next == ']' ? vx_pull_refuse(r, "a value was expected") : VITX_OK;
 }
 
-static int hex4(vx_stream *r, uint32_t *out)
+static int hex4(vx_pull *r, uint32_t *out)
 {
     *out = 0;
     if (r->end - r->at < 4)
-        return vx_stream_refuse(r, "\\u without four hex digits");
+        return vx_pull_refuse(r, "\\u without four hex digits");
     for (int i = 0; i < 4; i++) {
         const int c = *r->at++, lower = c | 0x20;
         if (c >= '0' && c <= '9')
@@ -75,30 +75,30 @@ static int hex4(vx_stream *r, uint32_t *out)
         else if (lower >= 'a' && lower <= 'f')
             *out = *out * 16 + (uint32_t)(lower - 'a' + 10);
         else
-            return vx_stream_refuse(r, "\\u without four hex digits");
+            return vx_pull_refuse(r, "\\u without four hex digits");
     }
     return VITX_OK;
 }
 
 /* Behind "\u". */
-static int unicode_escape(vx_stream *r, vx_buffer *out)
+static int unicode_escape(vx_pull *r, vx_buffer *out)
 {
     uint32_t code, low;
     VX_TRY(hex4(r, &code));
     if (code >= 0xd800 && code <= 0xdfff) {
         if (code > 0xdbff || r->end - r->at < 2 || r->at[0] != '\\' || r->at[1] != 'u')
-            return vx_stream_refuse(r, "half a surrogate pair");
+            return vx_pull_refuse(r, "half a surrogate pair");
         r->at += 2;
         VX_TRY(hex4(r, &low));
         if (low < 0xdc00 || low > 0xdfff)
-            return vx_stream_refuse(r, "half a surrogate pair");
+            return vx_pull_refuse(r, "half a surrogate pair");
         code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
     }
     char bytes[4];
     return vx_buffer_append(out, bytes, vx_utf8_write(bytes, code));
 }
 
-static int escape(vx_stream *r, vx_buffer *out)
+static int escape(vx_pull *r, vx_buffer *out)
 {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
     const char c = r->at < r->end ? *r->at++ : '\0';
@@ -106,7 +106,7 @@ static int escape(vx_stream *r, vx_buffer *out)
         return unicode_escape(r, out);
     const char *const found = c ? strchr(names, c) : NULL;
     if (!found)
-        return vx_stream_refuse(r, "an unknown escape");
+        return vx_pull_refuse(r, "an unknown escape");
     return vx_buffer_append(out, &values[found - names], 1);
 }
 
@@ -127,10 +127,10 @@ static size_t plain(const char *at, const char *end)
     return (size_t)(p - at);
 }
 
-int vx_stream_string(vx_stream *r, vx_buffer *out)
+int vx_pull_string(vx_pull *r, vx_buffer *out)
 {
-    if (vx_stream_peek(r) != '"')
-        return vx_stream_refuse(r, "a string was expected");
+    if (vx_pull_peek(r) != '"')
+        return vx_pull_refuse(r, "a string was expected");
     r->at++;
     out->size = 0;
     VX_TRY(vx_buffer_append(out, "", 0));
@@ -139,11 +139,11 @@ int vx_stream_string(vx_stream *r, vx_buffer *out)
         VX_TRY(vx_buffer_append(out, r->at, n));
         r->at += n;
         if (r->at == r->end)
-            return vx_stream_refuse(r, "a string without its end");
+            return vx_pull_refuse(r, "a string without its end");
         const char c = *r->at;
         if (c != '"' && c != '\\')
-            return vx_stream_refuse(r, (unsigned char)c < 0x20 ? "a control character in a string"
-                                                               : "bytes that are not UTF-8");
+            return vx_pull_refuse(r, (unsigned char)c < 0x20 ? "a control character in a string"
+                                                             : "bytes that are not UTF-8");
         r->at++;
         if (c == '"')
             return VITX_OK;
@@ -151,11 +151,11 @@ int vx_stream_string(vx_stream *r, vx_buffer *out)
     }
 }
 
-int vx_stream_key(vx_stream *r, vx_buffer *out)
+int vx_pull_key(vx_pull *r, vx_buffer *out)
 {
-    VX_TRY(vx_stream_string(r, out));
-    if (vx_stream_peek(r) != ':')
-        return vx_stream_refuse(r, "':' was expected");
+    VX_TRY(vx_pull_string(r, out));
+    if (vx_pull_peek(r) != ':')
+        return vx_pull_refuse(r, "':' was expected");
     r->at++;
     return VITX_OK;
 }
@@ -190,41 +190,41 @@ static const char *number_end(const char *p, const char *end)
     return q;
 }
 
-int vx_stream_number(vx_stream *r, double *out)
+int vx_pull_number(vx_pull *r, double *out)
 {
     char text[64];
-    vx_stream_peek(r);
+    vx_pull_peek(r);
     const char *const stop = number_end(r->at, r->end);
     if (!stop)
-        return vx_stream_refuse(r, "a number was expected");
+        return vx_pull_refuse(r, "a number was expected");
     const size_t n = (size_t)(stop - r->at);
     if (n >= sizeof text)
-        return vx_stream_refuse(r, "a number of more than 63 characters");
+        return vx_pull_refuse(r, "a number of more than 63 characters");
     memcpy(text, r->at, n);
     text[n] = '\0';
     if (!vx_parse_double(text, out))
-        return vx_stream_refuse(r, "a number beyond the range");
+        return vx_pull_refuse(r, "a number beyond the range");
     r->at = stop;
     return VITX_OK;
 }
 
-int vx_stream_int(vx_stream *r, int *out)
+int vx_pull_int(vx_pull *r, int *out)
 {
     double number;
-    VX_TRY(vx_stream_number(r, &number));
+    VX_TRY(vx_pull_number(r, &number));
     if (!(number >= -2147483647.0 && number <= 2147483647.0) || number != (double)(int)number)
-        return vx_stream_refuse(r, "a whole number of 32 bits was expected");
+        return vx_pull_refuse(r, "a whole number of 32 bits was expected");
     *out = (int)number;
     return VITX_OK;
 }
 
-static int skip_string(vx_stream *r)
+static int skip_string(vx_pull *r)
 {
     for (r->at++;;) {
         r->at += plain(r->at, r->end);
         if (r->at == r->end || (*r->at != '"' && *r->at != '\\'))
-            return vx_stream_refuse(r, "a string without its end, or with bytes that may not be "
-                                       "in it");
+            return vx_pull_refuse(r, "a string without its end, or with bytes that may not be "
+                                     "in it");
         if (*r->at++ == '"')
             return VITX_OK;
         if (r->at < r->end)
@@ -232,10 +232,10 @@ static int skip_string(vx_stream *r)
     }
 }
 
-static int skip_scalar(vx_stream *r)
+static int skip_scalar(vx_pull *r)
 {
     static const char *const words[] = {"true", "false", "null"};
-    if (vx_stream_peek(r) == '"')
+    if (vx_pull_peek(r) == '"')
         return skip_string(r);
     for (int i = 0; i < 3; i++) {
         const size_t n = strlen(words[i]);
@@ -246,40 +246,40 @@ static int skip_scalar(vx_stream *r)
     }
     const char *const stop = number_end(r->at, r->end);
     if (!stop)
-        return vx_stream_refuse(r, "a value was expected");
+        return vx_pull_refuse(r, "a value was expected");
     r->at = stop;
     return VITX_OK;
 }
 
-static int skip_key(vx_stream *r)
+static int skip_key(vx_pull *r)
 {
-    if (vx_stream_peek(r) != '"')
-        return vx_stream_refuse(r, "a key was expected");
+    if (vx_pull_peek(r) != '"')
+        return vx_pull_refuse(r, "a key was expected");
     VX_TRY(skip_string(r));
-    if (vx_stream_peek(r) != ':')
-        return vx_stream_refuse(r, "':' was expected");
+    if (vx_pull_peek(r) != ':')
+        return vx_pull_refuse(r, "':' was expected");
     r->at++;
     return VITX_OK;
 }
 
-int vx_stream_skip(vx_stream *r)
+int vx_pull_skip(vx_pull *r)
 {
     char open[MAX_DEPTH + 1]; /* the brackets round the place */
     int depth = 0;
     const int outer = r->depth;
     for (;;) {
-        const int c = vx_stream_peek(r);
+        const int c = vx_pull_peek(r);
         if (c == '{' || c == '[') {
-            VX_TRY(vx_stream_open(r, (char)c));
+            VX_TRY(vx_pull_open(r, (char)c));
             open[depth++] = (char)c;
         } else {
             VX_TRY(skip_scalar(r));
         }
         for (bool more = false; depth > 0 && !more;) {
-            const int next = vx_stream_peek(r);
-            VX_TRY(vx_stream_more(r, &more));
+            const int next = vx_pull_peek(r);
+            VX_TRY(vx_pull_more(r, &more));
             if (!more && next != (open[depth - 1] == '{' ? '}' : ']'))
-                return vx_stream_refuse(r, "the wrong bracket closes");
+                return vx_pull_refuse(r, "the wrong bracket closes");
             if (!more)
                 depth--;
             else if (open[depth - 1] == '{')
@@ -293,9 +293,8 @@ int vx_stream_skip(vx_stream *r)
     return VITX_OK;
 }
 
-int vx_stream_end(vx_stream *r)
+int vx_pull_end(vx_pull *r)
 {
-    return vx_stream_peek(r) == 0 && r->at == r->end
-               ? VITX_OK
-               : vx_stream_refuse(r, "something after the end");
+    return vx_pull_peek(r) == 0 && r->at == r->end ? VITX_OK
+                                                   : vx_pull_refuse(r, "something after the end");
 }
