@@ -243,6 +243,9 @@ typedef struct vitx_model_info {
     int pool_heads;            /**< heads of an attention-pooling head (pooling "map"); else 0   */
     const char *block;         /**< the steps of a block, as text for people: "norm - attention, 3
                                     heads of 64 - add - norm - mlp 768, gelu - add"             */
+    const char *text;          /**< the text tower in the same files, as text for people: "CLIP: 12
+                                    blocks, width 512, 77 tokens, 49408 ids"; of one that vitx does
+                                    not run "not run: " and why; "" if there is none            */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

@@ -58,7 +58,9 @@ typedef struct vx_hints {
     int image_height, image_width; /* 0: nothing known                          */
     /* 0: not said; else the tensors must agree */
     int depth, width, hidden, patch_height, patch_width, classes, registers, channels;
-    int features;    /* of what the head reads: the width */
+    int features;            /* of what the head reads: the width */
+    int vocabulary, context; /* of a text tower: rows of its tables */
+    bool causal;             /* vx_arch.causal */
     int max_patches; /* each picture has a grid of its own, of at most so many; 0: one grid */
     bool qkv_bias, qkv_bias_known;
     vx_named named;
