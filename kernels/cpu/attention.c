@@ -15,8 +15,8 @@
  * rows are averaged, a picture and head. Of sequences of different lengths the shorter ones have no
  * use for their last tasks. What is recorded is e divided by its sum, in f32 in every format.
  *
- * If no token attends to those behind it, a strip is multiplied with the keys up to its last query
- * alone. The few scores of its other queries that are not there become -infinity.
+ * If no token attends to those behind it, a strip is multiplied with the keys up to about its last
+ * query alone. The few scores among them that are not there become -infinity.
  */
 #include "kernels/cpu/panels.h"
 
@@ -64,10 +64,13 @@ static int tokens_of(const vx_attention *a, int b)
     return vx_tokens_of(a->starts, b, a->tokens) - a->first;
 }
 
-/* The keys that a strip is multiplied with. */
+/* The keys that a strip is multiplied with: if it is causal, steps of as many as two of the widest
+ * vectors, so that a row is summed in the same order wherever its strip ends. */
 static int keys_of(const vx_attention *a, const place *at)
 {
-    return a->causal ? at->first + at->rows : tokens_of(a, at->b);
+    enum { STEP = 32 };
+    const int tokens = tokens_of(a, at->b);
+    return a->causal ? vx_least(vx_ceil_div(at->first + at->rows, STEP) * STEP, tokens) : tokens;
 }
 
 /* q, k or v (part 0, 1, 2) of a token: [E], tokens 3HE apart. */

@@ -382,6 +382,12 @@ int vx_context_reserve(vitx_context *c)
     return VITX_OK;
 }
 
+static int texts_at_once(const vx_arch *a, int wanted)
+{
+    const int fit = VX_TEXTS_ROWS / vx_arch_tokens(a), most = fit > 0 ? fit : 1;
+    return wanted > 0 && wanted < most ? wanted : most;
+}
+
 /* Options that say how large things are: what a preview needs. */
 static int read_sizes(vitx_context *c, int *threads, const vitx_context_opts *o)
 {
@@ -393,8 +399,9 @@ static int read_sizes(vitx_context *c, int *threads, const vitx_context_opts *o)
         return vx_fail(VITX_INVALID, "max_batch = %d: 1 to 1024 are accepted", o->max_batch);
     *threads = o->threads ? o->threads : vx_cpu_count();
     *threads = *threads > 256 ? 256 : *threads;
-    const int batch = c->model->arch.vocabulary ? VX_TEXTS_BATCH : 1;
-    c->max_batch = o->max_batch ? o->max_batch : batch;
+    c->max_batch = c->model->arch.vocabulary ? texts_at_once(&c->model->arch, o->max_batch)
+                   : o->max_batch            ? o->max_batch
+                                             : 1;
     VX_TRY(vx_size_begin(&size, c->model, o));
     c->arch = size.arch;
     c->recipe = size.recipe;

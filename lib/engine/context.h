@@ -188,9 +188,10 @@ int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char 
 /* The same for memory of the host: pinned, if the device has such. */
 int vx_host_block_reserve(vitx_context *c, vx_host_block *block, size_t bytes, const char *what);
 
-/* Texts of a text tower's full length at once if the caller says nothing, and how many shorter
- * ones may be in the place of one (engine/texts.h). */
-enum { VX_TEXTS_BATCH = 8, VX_TEXTS_SHORTER = 16 };
+/* Tokens of texts at once, at most (or one text): what is computed of them stays in the caches, and
+ * the weights are read seldom enough to cost little. And how many shorter texts may be in the place
+ * of one of full length (engine/texts.h). */
+enum { VX_TEXTS_ROWS = 1024, VX_TEXTS_SHORTER = 16 };
 
 /* Sequences at once. */
 static inline int vx_context_sequences(const vitx_context *c)

@@ -10,8 +10,9 @@
 #include "engine/context.h"
 #include "model/text.h"
 
-/* A context for a text tower: max_batch texts of arch.grid_width tokens at a time (0:
- * VX_TEXTS_BATCH), or more of shorter ones that have no more tokens together. Of opts it reads what
+/* A context for a text tower: max_batch texts of arch.grid_width tokens at a time (0, or more than
+ * make VX_TEXTS_ROWS: as many as make that), or more of shorter ones that have no more tokens
+ * together. Of opts it reads what
  * vitx_context_create reads but for what concerns pictures. Free it with vitx_context_free(). */
 int vx_texts_create(vitx_context **out, vx_text_model *model, const vitx_context_opts *opts);
 

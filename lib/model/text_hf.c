@@ -99,21 +99,40 @@ static int names_step(bool *out, const vx_text_files *files, const char *step)
     return status;
 }
 
-/* SigLIP's texts lose their punctuation, those of SigLIP 2 their capitals alone. What older files of
- * SigLIP 2 leave out transformers' class does. A pad of SigLIP is the token that ends a text, which
- * spiece.model calls otherwise. */
-static int read_clean(vx_text_rules *rules, const vx_text_files *files)
+/* Whether texts go through SigLIP 2's tokenizer, which models of the kind siglip may have, too: by
+ * its class, else by what lies there. */
+static int has_second(bool *out, const vx_text_files *files)
 {
-    bool pieces, json, lowered;
-    VX_TRY(vx_text_has_file(&pieces, files, "spiece.model"));
-    VX_TRY(vx_text_has_file(&json, files, "tokenizer.json"));
-    if (pieces || !json) {
-        rules->clean = VX_CLEAN_SIGLIP;
-        rules->pad = 1;
+    char class[80];
+    const char *type = vx_json_string(vx_json_get(files->config->config, "model_type"));
+    bool pieces, json, plain;
+    *out = type && strncmp(type, "siglip2", 7) == 0;
+    VX_TRY(vx_text_read_class(class, sizeof class, files));
+    if (*out || class[0]) {
+        *out = *out || strncmp(class, "SiglipTokenizer", 15) != 0;
         return VITX_OK;
     }
-    VX_TRY(names_step(&lowered, files, "\"Lowercase\""));
-    rules->clean = lowered ? VX_CLEAN_NONE : VX_CLEAN_LOWER;
+    VX_TRY(vx_text_has_file(&pieces, files, "spiece.model"));
+    VX_TRY(vx_text_has_file(&json, files, "tokenizer.json"));
+    VX_TRY(vx_text_has_file(&plain, files, "tokenizer.model"));
+    *out = !pieces && (json || plain);
+    return VITX_OK;
+}
+
+/* SigLIP's texts lose their punctuation, those of SigLIP 2 their capitals alone, which transformers'
+ * class does where older files leave it out. A pad of SigLIP is the token that ends a text,
+ * whatever spiece.model calls a pad. */
+static int read_clean(vx_text_rules *rules, const vx_text_files *files)
+{
+    bool second, json, lowered = false;
+    VX_TRY(has_second(&second, files));
+    rules->pad = second ? 0 : 1;
+    rules->clean = second ? VX_CLEAN_LOWER : VX_CLEAN_SIGLIP;
+    VX_TRY(vx_text_has_file(&json, files, "tokenizer.json"));
+    if (second && json)
+        VX_TRY(names_step(&lowered, files, "\"Lowercase\""));
+    if (lowered)
+        rules->clean = VX_CLEAN_NONE;
     return VITX_OK;
 }
 

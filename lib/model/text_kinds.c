@@ -133,3 +133,13 @@ int vx_text_read_limit(int *out, const vx_text_files *files)
     vx_json_free(root);
     return VITX_OK;
 }
+
+int vx_text_read_class(char *out, size_t size, const vx_text_files *files)
+{
+    vx_json *root;
+    VX_TRY(read_tokenizer_config(&root, files));
+    const char *name = vx_json_string(vx_json_get(root, "tokenizer_class"));
+    snprintf(out, size, "%s", name ? name : "");
+    vx_json_free(root);
+    return VITX_OK;
+}

@@ -66,6 +66,8 @@ int vx_text_hf_read(vx_hints *out, const vx_text_files *files, const char *act, 
                     int heads);
 /* The most tokens that tokenizer_config.json allows; *out stays where it says none. */
 int vx_text_read_limit(int *out, const vx_text_files *files);
+/* Its tokenizer_class; "" where it says none. */
+int vx_text_read_class(char *out, size_t size, const vx_text_files *files);
 /* Whether the folder has a file. */
 int vx_text_has_file(bool *out, const vx_text_files *files, const char *name);
 
