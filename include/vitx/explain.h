@@ -199,7 +199,8 @@ typedef struct vitx_words_opts {
     size_t struct_size;
     const char *text;   /**< required                                                           */
     const char *method; /**< NULL or "gradient": sum over a token's row x of the table (with its
-                             position) of x * d cosine / d x, signed. "relevance": the text side
+                             position; if a norm follows it, of what that makes of
+                             it) of x * d cosine / d x, signed. "relevance": the text side
                              of Chefer, Gur & Wolf 2021 (hila-chefer/Transformer-MM-Explainability
                              @ 58eaea8, CLIP_explainability.ipynb), but through all blocks: R +=
                              mean_h max(dA A, 0) R, the row that becomes the vector. Never below 0 */
