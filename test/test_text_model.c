@@ -296,6 +296,48 @@ START_TEST(test_text__computes_what_its_library_does)
 }
 END_TEST
 
+/* And the picture's half what it does: the cosines, scaled, are the library's answers. */
+START_TEST(test_text__goes_with_its_pictures)
+{
+    const struct golden *g = &goldens[_i];
+    if (!g->pictures)
+        return;
+    vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
+    vitx_context *c;
+    vitx_image *image;
+    vitx_model *pictures = open_ok(golden_text(g->name));
+    vx_text_model *m = open_text(golden_text(g->name));
+    npy expected = golden_array(g->name, "image_embeds"), logits = golden_array(g->name, "logits"),
+        texts = golden_array(g->name, "text_embeds");
+    const size_t k = expected.count;
+    float out[WIDE];
+    double cosines[8];
+    o.threads = 1;
+    ck_ok(vitx_image_open(&image, "test/golden/texts/picture.png"));
+    ck_ok(vitx_context_create(&c, pictures, &o));
+    ck_ok(vitx_embed(c, image, out, 0));
+    ck_assert_double_lt(max_error_f32(out, expected.data, k), TOL_LOGITS);
+    for (size_t i = 0; i < texts.shape[0]; i++) {
+        double dot = 0, one = 0, other = 0;
+        for (size_t j = 0; j < k; j++) {
+            const double a = (double)out[j], b = texts.data[i * k + j];
+            dot += a * b;
+            one += a * a;
+            other += b * b;
+        }
+        cosines[i] = dot / sqrt(one * other) * (double)m->text.scale + (double)m->text.bias;
+        ck_assert_double_eq_tol(cosines[i], logits.data[i], 1e-4);
+    }
+    vitx_context_free(c);
+    vitx_image_free(image);
+    vitx_model_free(pictures);
+    vitx_model_free(m);
+    free_npy(&expected);
+    free_npy(&logits);
+    free_npy(&texts);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ lengths and rows ------- */
 
 static int length_of(const vx_text_model *m, const int *ids, int n)
@@ -720,6 +762,7 @@ static Suite *text_model_suite(void)
     tcase_add_loop_test(t, test_text__what_the_files_say, 0, all);
     tcase_add_loop_test(t, test_text__is_told_of_beside_pictures, 0, all);
     tcase_add_loop_test(t, test_text__computes_what_its_library_does, 0, all);
+    tcase_add_loop_test(t, test_text__goes_with_its_pictures, 0, all);
     tcase_add_test(t, test_text__length);
     tcase_add_test(t, test_text__what_is_no_text);
     tcase_add_loop_test(t, test_text__refuses_what_is_damaged, 0, COUNT(damages));
