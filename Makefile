@@ -386,6 +386,10 @@ fuzz-ci:
 $(OUT)/products: tools/bench/products.c
 	$(Q)$(CC) -std=c11 $(OPTIMISE) $(WARNINGS) $(INCLUDES) -o $@ $< $(shell $(PKG) --libs openblas)
 
+# Many texts, beside PyTorch's: tools/bench/texts.py.
+$(OUT)/texts: tools/bench/texts.c $(OUT)/libvitx.a
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
+
 bench: all $(B)/test_kernels                                   ## time every kernel, and the forward pass of the bundled model or MODEL=folder
 	$(Q)$(B)/test_kernels --bench
 	$(Q)$(OUT)/vitx-cli bench $(if $(MODEL),-m $(MODEL))

@@ -101,6 +101,49 @@ def open_clip():
     return t
 
 
+WORDS, CONTEXT = 6, 5
+
+
+def text_hf(siglip):
+    v, b = "text_model.", "text_model.encoder.layers.0."
+    t = {v + "embeddings.token_embedding.weight": draw(WORDS, D), v + "embeddings.position_embedding.weight": draw(CONTEXT, D)}
+    t.update(norms(b + "layer_norm1", b + "layer_norm2", v + "final_layer_norm"))
+    t.update(linear([f"{b}self_attn.{p}_proj" for p in ("q", "k", "v", "out")], [(D, D)] * 4))
+    t.update(linear([b + "mlp.fc1", b + "mlp.fc2"], [(F, D), (D, F)]))
+    if siglip:
+        t.update({v + "head.weight": draw(K, D), v + "head.bias": draw(K), "logit_bias": draw(1)})
+    else:
+        t["text_projection.weight"] = draw(K, D)
+    t["logit_scale"] = draw(1)
+    return t
+
+
+def text_bert(v, twice):
+    e, b = v + "embeddings.", v + "encoder.layer."
+    t = {e + "word_embeddings.weight": draw(WORDS, D), e + "position_embeddings.weight": draw(CONTEXT, D),
+         e + "token_type_embeddings.weight": draw(2, D), "logit_scale": draw(1)}
+    t.update(norms(e + "LayerNorm"))
+    for i in range(2):
+        at = f"{b}{i}."
+        t.update(norms(at + "attention.output.LayerNorm", at + "output.LayerNorm"))
+        t.update(linear([at + "attention.self." + p for p in ("query", "key", "value")] + [at + "attention.output.dense"], [(D, D)] * 4))
+        t.update(linear([at + "intermediate.dense", at + "output.dense"], [(F, D), (D, F)]))
+    if twice:
+        t.update(norms("text_model.pre_LN"))
+        t.update(linear(["text_model.transformation"], [(3, D)]))
+    t["text_projection.weight"] = draw(K, 3 if twice else D)
+    return t
+
+
+def text_open_clip():
+    b = "transformer.resblocks.0."
+    t = {"token_embedding.weight": draw(WORDS, D), "positional_embedding": draw(CONTEXT, D), "text_projection": draw(D, K),
+         b + "attn.in_proj_weight": draw(3 * D, D), b + "attn.in_proj_bias": draw(3 * D), "logit_scale": draw(1)}
+    t.update(norms("ln_final", b + "ln_1", b + "ln_2"))
+    t.update(linear([b + "attn.out_proj", b + "mlp.c_fc", b + "mlp.c_proj"], [(D, D), (F, D), (D, F)]))
+    return t
+
+
 def dinov2():
     """Two registers, SwiGLU, a head on the class token and the mean."""
     v, b = "dinov2_with_registers.", "dinov2_with_registers.encoder.layer.0."
@@ -313,6 +356,28 @@ def main():
     put("config", "open-clip", beside(6, OPEN_CLIP))
     put("config", "dinov2", beside(7, DINOV2))
     put("config", "index", beside(8, index(timm())))
+    # towers of texts, alone
+    put("safetensors", "text-clip", safetensors(text_hf(False), "F16"))
+    put("safetensors", "text-siglip", safetensors(text_hf(True), "F16"))
+    put("safetensors", "text-bert", safetensors(text_bert("text_model.", False), "F16"))
+    put("safetensors", "text-altclip", safetensors(text_bert("text_model.roberta.", True), "F16"))
+    put("safetensors", "text-open-clip", safetensors(text_open_clip(), "F16"))
+    put("safetensors", "text-cn-clip", safetensors({("" if "text_projection" in k or "logit" in k else "bert.") + k.removesuffix(".weight" if
+        "text_projection" in k else "").removeprefix("text_model."): v.T if "text_projection" in k else v for k, v in
+        text_bert("text_model.", False).items()}, "F16"))
+    text = {"hidden_size": D, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": F, "hidden_act": "quick_gelu",
+            "layer_norm_eps": 1e-5, "vocab_size": WORDS, "max_position_embeddings": CONTEXT, "eos_token_id": 2}
+    bert = dict(text, num_hidden_layers=2, hidden_act="gelu", pad_token_id=1, position_embedding_type="absolute", is_decoder=False)
+    put("config", "text-clip", beside(9, {"model_type": "clip", "architectures": ["CLIPModel"], "text_config": text}))
+    put("config", "text-clip-old", beside(9, {"model_type": "clip", "text_config_dict": dict(text, eos_token_id=5)}))
+    put("config", "text-metaclip2", beside(9, {"model_type": "metaclip_2", "text_config": text}))
+    put("config", "text-siglip", beside(10, {"model_type": "siglip", "text_config": dict(text, hidden_act="gelu_pytorch_tanh")}))
+    put("config", "text-chinese-clip", beside(11, {"model_type": "chinese_clip", "text_config": bert}))
+    put("config", "text-altclip", beside(12, {"model_type": "altclip", "text_config": bert}))
+    cfg = {"context_length": CONTEXT, "vocab_size": WORDS, "width": D, "heads": 2, "layers": 1, "pool_type": "eos", "eos_id": 3,
+           "no_causal_mask": False, "hf_tokenizer_name": "x", "tokenizer_kwargs": {"clean": "canonicalize", "strip_sep_token": False},
+           "proj_type": "linear", "act_kwargs": {"approximate": "tanh"}, "norm_kwargs": {"eps": 1e-6}}
+    put("config", "text-open-clip", beside(13, {"model_cfg": {"embed_dim": K, "quick_gelu": True, "text_cfg": cfg}}))
 
 
 if __name__ == "__main__":
