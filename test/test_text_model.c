@@ -569,6 +569,8 @@ START_TEST(test_text__is_none)
                 "the picture half only, as timm's files do");
     refuse_text("test/golden/models/clip-hf", VITX_UNSUPPORTED, "the picture half only (clip");
     refuse_text("test/golden/models/siglip-timm", VITX_UNSUPPORTED, "as timm's files do");
+    refuse_text("test/golden/models/siglip-big-vision", VITX_UNSUPPORTED,
+                "big_vision's, in NumPy's archive");
     refuse_text("/nowhere", VITX_IO, "/nowhere");
     try_open(golden_text("clip-hf-text"), VITX_UNSUPPORTED, "text part");
     vitx_model_info info = VITX_MODEL_INFO_INIT;

@@ -141,7 +141,8 @@ void vx_model_describe(vitx_model *m)
     describe_block(m->block, sizeof m->block, &m->arch);
 }
 
-static int read_model(vitx_model *m, const vx_config *config, const vitx_model_opts *opts)
+static int read_model(vitx_model *m, const vx_config *config, const char *folder,
+                      const vitx_model_opts *opts)
 {
     vx_match match;
     vx_hints hints = {0};
@@ -159,6 +160,7 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
         hints.heads = opts->heads;
         hints.from_heads = VITX_FROM_OPTIONS;
     }
+    VX_TRY(vx_text_tell(m, config, folder, opts)); /* before tensors of others are dropped */
     VX_TRY(vx_classifier_find(&match, &hints, m->container));
     if (m->naming->arrange)
         VX_TRY(m->naming->arrange(m->container, &hints, match.prefix, config));
@@ -193,9 +195,8 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
 static int read_pictures(vitx_model *m, const vx_config *config, const char *folder,
                          const vitx_model_opts *opts)
 {
-    VX_TRY(read_model(m, config, opts));
-    VX_TRY(read_labels(m, config, folder, opts));
-    return vx_text_tell(m, config, folder, opts);
+    VX_TRY(read_model(m, config, folder, opts));
+    return read_labels(m, config, folder, opts);
 }
 
 /* What is needed only while a model is opened. */
