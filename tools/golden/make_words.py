@@ -4,7 +4,7 @@ them, and what transformers answers for a picture and texts.
 
     python3 tools/golden/make_words.py        (needs torch, transformers, sentencepiece, pillow)
 
-The tokenizers are those of test/golden/text. Each folder holds the model's files and
+The tokenizers are those of test/golden/text, and a small one of sentencepiece's for SigLIP. Each folder holds the model's files and
   answers.txt   a line for each label: logit, probability, label, by tabs; each label as it stands
   ensemble.txt  the same for the labels in the sentences of ../templates.txt: the mean of the vectors of
                 length 1, divided by its length
@@ -15,7 +15,9 @@ computed in float64. The picture is ../../texts/picture.png.
 import json
 import os
 import shutil
+import tempfile
 
+import sentencepiece
 import torch
 from PIL import Image
 from transformers import (AutoModel, BertTokenizerFast, ChineseCLIPConfig, ChineseCLIPModel,
@@ -28,6 +30,7 @@ OUT = os.path.join(HERE, "words")
 PICTURE = os.path.join(HERE, "texts", "picture.png")
 LABELS = ["a photo of a cat", "一张狗的照片。", "The red car, at night!", "一只沙滩上的牛 and a bird"]
 TEMPLATES = ["a photo of the {}.", "{}", "一张{}的照片。"]
+CORPUS = "a photo of a cat|a photo of the dog|the red car at night|two birds over the water|一张猫的照片|一只沙滩上的牛|红色的汽车".split("|")
 SIDE, PATCH, WIDTH, EMBED = 32, 8, 32, 24
 
 
@@ -53,12 +56,16 @@ def chinese_clip():
 
 
 def siglip():
-    file = os.path.join(HERE, "text", "unigram", "spiece.model")
+    """Its ids are those of the real one: pad 0 (which is not what fills up), </s> 1, unknown 2."""
+    file = os.path.join(tempfile.mkdtemp(), "spiece.model")
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter((LABELS + TEMPLATES + CORPUS) * 20), model_prefix=file[:-6], vocab_size=160, pad_id=0, eos_id=1, unk_id=2,
+        bos_id=-1, hard_vocab_limit=False, minloglevel=2)
     tokenizer = SiglipTokenizer(vocab_file=file, pad_token="</s>")
     config = SiglipConfig(text_config=tower(vocab_size=tokenizer.vocab_size, max_position_embeddings=64, projection_size=WIDTH, pad_token_id=tokenizer.pad_token_id),
                           vision_config=tower(image_size=SIDE, patch_size=PATCH))
     return (SiglipModel(config), lambda text: tokenizer(text, padding="max_length", max_length=64, truncation=True)["input_ids"],
-            ("unigram", ["spiece.model"]), "SiglipImageProcessor")
+            (file, []), "SiglipImageProcessor")
 
 
 def randomise(model):
@@ -93,6 +100,8 @@ def write(folder, make):
     path = os.path.join(OUT, folder)
     shutil.rmtree(path, ignore_errors=True)
     model.half().save_pretrained(path)
+    if not files:
+        shutil.copy(tokenizer, path)
     for file in files:
         shutil.copy(os.path.join(HERE, "text", tokenizer, file), path)
     json.dump({"image_processor_type": processor, "size": {"height": SIDE, "width": SIDE}, "do_center_crop": False, "do_resize": True,
