@@ -646,17 +646,25 @@ END_TEST
 START_TEST(a_run_of_several_is_bounded)
 {
     enum { CLIENTS = 40 };
+    static const char *const formats[] = {"method=rollout&mask=%d",
+                                          "method=generic&flip=1&mask=%d"};
     struct ticket *tickets[CLIENTS];
     struct client clients[CLIENTS];
     struct holder holder;
     const struct work_opts opts = usual();
     begin_with_one_worker(&opts);
+    struct ask *ask =
+        ask_of(&served[0], VERB_EXPLAIN, FORM_JSON, _i ? "method=generic&flip=1" : "");
+    const int fit = _i ? SLOW_COST / (int)ask_cost(ask) : MOST_TOGETHER;
+    const int runs = (CLIENTS + fit - 1) / fit;
+    ask_free(ask);
+    ck_assert_int_lt(fit, _i ? MOST_TOGETHER : CLIENTS);
     hold_worker(&holder, HELD);
     const double batches = metric("vitx_batches_total"), merged = metric("vitx_merged_total");
     for (int i = 0; i < CLIENTS; i++) {
         char words[64];
-        snprintf(words, sizeof words, "method=rollout&mask=%d", 20 + i);
-        const struct wish wish = {FORM_NPY, words};
+        snprintf(words, sizeof words, formats[_i], 20 + i);
+        const struct wish wish = {FORM_JSON, words};
         tickets[i] = wish_for(&clients[i], &wish, TOGETHER);
     }
     let_go(&holder);
@@ -666,8 +674,8 @@ START_TEST(a_run_of_several_is_bounded)
         ticket_leave(tickets[i]);
     }
     ck_assert(work_drain(work, 5));
-    ck_assert_double_eq(metric("vitx_batches_total") - batches, 3); /* 16, 16 and 8 */
-    ck_assert_double_eq(metric("vitx_merged_total") - merged, CLIENTS - 3);
+    ck_assert_double_eq(metric("vitx_batches_total") - batches, runs);
+    ck_assert_double_eq(metric("vitx_merged_total") - merged, CLIENTS - runs);
     end();
 }
 END_TEST
@@ -1473,6 +1481,88 @@ START_TEST(damaged_jobs_are_answered)
 }
 END_TEST
 
+/* ID.ending of the folder, cut to half its bytes. */
+static void damage(const char *folder, const char *id, const char *ending)
+{
+    char path[512];
+    size_t count;
+    snprintf(path, sizeof path, "%s/%s.%s", folder, id, ending);
+    void *data = read_file(path, &count);
+    write_file(path, data, count / 2);
+    free(data);
+}
+
+static void expect_lost(const char *id)
+{
+    struct ticket *ticket;
+    struct problem why = {0};
+    ck_assert_msg(job_result(work, id, &ticket, &why), "%s", why.text);
+    expect_reply(ticket, 410, "damaged");
+    ck_assert(is_state(id, "failed"));
+}
+
+/* An answer whose file is damaged or gone is lost once and for all. */
+START_TEST(damaged_answers_are_final)
+{
+    char id[JOB_ID], gone[JOB_ID], path[512];
+    char *folder = make_folder();
+    struct work_opts opts = usual();
+    opts.job_folder = folder;
+    begin(&opts);
+    create_job(id, "method=rollout", picture(1));
+    create_job(gone, "method=rollout", picture(2));
+    wait_for_job(id);
+    wait_for_job(gone);
+    damage(folder, id, "result");
+    snprintf(path, sizeof path, "%s/%s.result", folder, gone);
+    ck_assert_int_eq(unlink(path), 0);
+    for (int i = 0; i < 2; i++) {
+        expect_lost(id);
+        expect_lost(gone);
+    }
+    end();
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* Unless its request is still there: it was killed between the two. */
+START_TEST(a_damaged_answer_is_made_anew)
+{
+    char id[JOB_ID], path[512];
+    size_t count;
+    struct holder holder;
+    char *folder = make_folder();
+    struct work_opts opts = usual();
+    opts.job_folder = folder;
+    opts.contexts = 1;
+    begin(&opts);
+    hold_worker(&holder, HELD);
+    create_job(id, "method=rollout", picture(1));
+    snprintf(path, sizeof path, "%s/%s.request", folder, id);
+    void *request = read_file(path, &count);
+    let_go(&holder);
+    wait_for_job(id);
+    end();
+    write_file(path, request, count);
+    free(request);
+    if (_i)
+        damage(folder, id, "result");
+    begin(&opts);
+    const double batches = metric("vitx_batches_total");
+    wait_for_job(id);
+    ck_assert_double_eq(metric("vitx_batches_total") - batches, _i);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    struct ticket *ticket =
+        answer(&served[0], VERB_EXPLAIN, FORM_NPY, "method=rollout", picture(1));
+    expect_result(id, ticket_reply(ticket));
+    ticket_leave(ticket);
+    end();
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("serve_work");
@@ -1491,7 +1581,7 @@ static Suite *suite(void)
     tcase_add_test(t, slow_ones_follow_each_other);
     tcase_add_test(t, one_picture_is_run_once);
     tcase_add_loop_test(t, others_run_alone, 0, 8);
-    tcase_add_test(t, a_run_of_several_is_bounded);
+    tcase_add_loop_test(t, a_run_of_several_is_bounded, 0, 2);
     tcase_add_test(t, one_failure_is_one_clients);
     tcase_add_test(t, who_runs_together_ends_apart);
     tcase_add_loop_test(t, all_of_a_run_may_fail, 0, 2);
@@ -1516,6 +1606,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, jobs_go_on_alone, 0, 2);
     tcase_add_test(t, jobs_outlive_the_program);
     tcase_add_test(t, damaged_jobs_are_answered);
+    tcase_add_test(t, damaged_answers_are_final);
+    tcase_add_loop_test(t, a_damaged_answer_is_made_anew, 0, 2);
     if (!SANITIZED_THREADS) /* which does not follow a fork */
         tcase_add_loop_test(t, jobs_outlive_a_kill, 0, KILLED_JOBS);
     tcase_set_timeout(t, 60);

@@ -184,8 +184,8 @@ static int run_all(struct making *makings, int count, vitx_explain_opts *opts, v
     return code;
 }
 
-int makings_run(struct making *makings, int count, vitx_context *context,
-                const struct batch *batch, const vitx_prediction *best, double *forwards)
+int makings_run(struct making *makings, int count, vitx_context *context, const struct batch *batch,
+                const vitx_prediction *best, double *forwards)
 {
     size_t most = 0;
     int code = VITX_NOMEM;
