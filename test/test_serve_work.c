@@ -1271,6 +1271,43 @@ START_TEST(memory_runs_out_anywhere)
 }
 END_TEST
 
+/* The same of a run of several: what is not whole is not there. */
+START_TEST(memory_runs_out_for_several)
+{
+    enum { ASKS = 3 };
+    static const char *const words[ASKS] = {"method=rollout", "method=generic&target=top2",
+                                            "method=gradcam,saliency"};
+    struct ask *asks[ASKS];
+    vitx_image *image;
+    int whole = 0, rounds = 0;
+    const struct work_opts opts = usual();
+    begin(&opts);
+    ck_assert_int_eq(vitx_image_open(&image, "docs/images/scenes/one.png"), VITX_OK);
+    for (int i = 0; i < ASKS; i++)
+        asks[i] = ask_of(&served[0], VERB_EXPLAIN, FORM_JSON, words[i]);
+    for (int n = 1; whole < ASKS; n += 1 + n / 40, rounds++) {
+        struct outcome outcomes[ASKS] = {0};
+        bool made[ASKS];
+        double forwards;
+        left = n;
+        outcomes_make(outcomes, made, &forwards, (const struct ask *const *)asks, ASKS,
+                      served[0].session.context, image);
+        left = -1;
+        whole = 0;
+        for (int i = 0; i < ASKS; i++) {
+            whole += made[i];
+            ck_assert(made[i] == (outcomes[i].map_count > 0 && outcomes[i].top_count > 0));
+            outcome_free(&outcomes[i]);
+        }
+    }
+    ck_assert_int_gt(rounds, 20);
+    for (int i = 0; i < ASKS; i++)
+        ask_free(asks[i]);
+    vitx_image_free(image);
+    end();
+}
+END_TEST
+
 START_TEST(memory_runs_out_at_the_counter)
 {
     const struct work_opts opts = usual();
@@ -1496,7 +1533,13 @@ static void expect_lost(const char *id)
 {
     struct ticket *ticket;
     struct problem why = {0};
-    ck_assert_msg(job_result(work, id, &ticket, &why), "%s", why.text);
+    char *said;
+    size_t length;
+    say_hold(&said, &length);
+    const bool answered = job_result(work, id, &ticket, &why);
+    say_release();
+    free(said);
+    ck_assert_msg(answered, "%s", why.text);
     expect_reply(ticket, 410, "damaged");
     ck_assert(is_state(id, "failed"));
 }
@@ -1597,8 +1640,10 @@ static Suite *suite(void)
     tcase_add_loop_test(t, a_window_is_looked_through, 0, 2);
     tcase_add_loop_test(t, many_at_once, 0, 3);
     tcase_add_test(t, stops_in_the_midst);
-    if (!SANITIZED_THREADS) /* it is one thread's */
+    if (!SANITIZED_THREADS) { /* it is one thread's */
         tcase_add_loop_test(t, memory_runs_out_anywhere, 0, 3);
+        tcase_add_test(t, memory_runs_out_for_several);
+    }
     tcase_add_test(t, memory_runs_out_at_the_counter);
     tcase_set_timeout(t, 60);
     suite_add_tcase(s, t);

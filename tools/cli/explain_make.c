@@ -29,7 +29,7 @@ static void keep_all(struct making *g, int first, int n, int m)
     }
 }
 
-/* The opts (ALL, or one of the plan's) whose maps a picture lacks, to `opts`; how many those are. */
+/* The opts (ALL, or one of the plan's) whose maps a picture lacks, to `opts`; how many they are. */
 static int gather(vitx_explain_opts *opts, struct making *g, int picture, int only)
 {
     const int all = g->plan->opts_count;
@@ -164,8 +164,8 @@ static void share_out(struct making *makings, int count, vitx_map **maps)
     }
 }
 
-static int run_all(struct making *makings, int count, vitx_explain_opts *opts, vitx_map **maps,
-                   double *forwards)
+static void run_all(struct making *makings, int count, vitx_explain_opts *opts, vitx_map **maps,
+                    double *forwards)
 {
     const struct making *first = &makings[0];
     const bool flip = first->plan->settings->flip;
@@ -173,22 +173,18 @@ static int run_all(struct making *makings, int count, vitx_explain_opts *opts, v
     int m = 0;
     for (int i = 0; i < count; i++)
         m += gather(opts + m, &makings[i], 0, ALL);
-    if (m == 0)
-        return VITX_OK;
-    int code = vitx_explain_forwards(&each, first->context, opts, m);
-    if (code == VITX_OK)
-        code = (flip ? vitx_explain_flip : vitx_explain_many)(
-            maps, first->context, (const vitx_image *const *)first->batch->images, 1, opts, m);
-    *forwards = (double)each * (flip ? 2 : 1);
+    if (m == 0 || vitx_explain_forwards(&each, first->context, opts, m) != VITX_OK)
+        return;
+    const int code = (flip ? vitx_explain_flip : vitx_explain_many)(
+        maps, first->context, (const vitx_image *const *)first->batch->images, 1, opts, m);
+    *forwards = code == VITX_OK ? (double)each * (flip ? 2 : 1) : 0;
     share_out(makings, count, maps);
-    return code;
 }
 
-int makings_run(struct making *makings, int count, vitx_context *context, const struct batch *batch,
-                const vitx_prediction *best, double *forwards)
+void makings_run(struct making *makings, int count, vitx_context *context,
+                 const struct batch *batch, const vitx_prediction *best, double *forwards)
 {
     size_t most = 0;
-    int code = VITX_NOMEM;
     *forwards = 0;
     for (int i = 0; i < count; i++) {
         aim(&makings[i], context, batch, best);
@@ -197,10 +193,9 @@ int makings_run(struct making *makings, int count, vitx_context *context, const 
     vitx_explain_opts *opts = calloc(most, sizeof *opts);
     vitx_map **maps = calloc(most, sizeof(vitx_map *));
     if (opts && maps)
-        code = run_all(makings, count, opts, maps, forwards);
+        run_all(makings, count, opts, maps, forwards);
     free(opts);
     free(maps);
-    return code;
 }
 
 void making_clear(struct making *g)

@@ -23,7 +23,8 @@ static int quality(const char *text, size_t n)
     return 1000;
 }
 
-/* How exactly a range names a type, whatever parameters the type has: 3: itself, 2: its half before '/', 1: all types, 0: not. */
+/* How exactly a range names a type, whatever parameters that has: 3: itself, 2: its half before
+ * '/', 1: all types, 0: not. */
 static int fit(const char *range, size_t n, const char *type)
 {
     const size_t slash = strcspn(type, "/");

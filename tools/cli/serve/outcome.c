@@ -194,7 +194,7 @@ static void make_portions(struct outcome *outcomes, bool *made, double *forwards
     vitx_prediction *best = calloc((size_t)most + 1, sizeof *best);
     if (best && (most == 0 || vitx_classify(context, image, best, most) == VITX_OK)) {
         makings_run(makings, count, context, &batch, best, forwards);
-        *forwards += most > 0;
+        *forwards += *forwards > 0 && most > 0;
         for (int i = 0; i < count; i++)
             made[i] = take_portion(&outcomes[i], asks[i], &makings[i], best);
     }

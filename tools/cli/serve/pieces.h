@@ -35,7 +35,7 @@ struct piece {
     struct lodged *model;
     enum lane lane;
     enum piece_stage stage;
-    bool joined;               /* it runs in another one's place */
+    bool joined;               /* it runs in the place of another one */
     struct ticket *tickets;    /* of those who wait */
     double begun, queue_until; /* seconds of the clock                        */
     _Atomic double run_s;      /* that it may run                             */
@@ -69,7 +69,7 @@ struct worker {
     bool single;                         /* of one thread, on a CPU: pieces may run together */
     double share;                        /* threads of its own for one of the others */
     struct piece *pieces[MOST_TOGETHER]; /* that it does now, of one picture */
-    int count;                           /* of them; the first one's place is that of all */
+    int count;                           /* of them; one has a place, the others have joined it */
     int at, end;                         /* those of the call that runs */
     double decode_s;                     /* that their picture took, a share each */
     double began, paused;                /* when; seconds of it that a guest worked */

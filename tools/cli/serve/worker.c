@@ -79,7 +79,7 @@ static int tick(int64_t done, int64_t total, void *payload)
         worker->pieces[i]->share = total > 0 ? (double)done / (double)total : 0;
     if (!any_is_wanted(worker))
         return 1;
-    if (m->workers[m->worker_count - 1].guest && worker->pieces[0]->lane == LANE_SLOW) {
+    if (m->workers[m->worker_count - 1].guest && worker->pieces[worker->at]->lane == LANE_SLOW) {
         make_room(worker);
         return !any_is_wanted(worker);
     }
@@ -230,8 +230,8 @@ static void run_together(struct worker *worker, struct outcome *outcomes, bool *
         learn_forward(worker, seconds_now() - worker->paused - begun, forwards);
 }
 
-/* Of the worker's piece i; NULL: *why, or what it was before if there is no image. What did not come
- * out of the run together is done alone, so that no failure of one costs the others theirs. */
+/* Of the worker's piece i; NULL: *why, or what it was before if there is no image. What did not
+ * come out of the run together is done alone, so that no failure of one costs the others theirs. */
 static struct answer *answer_piece(struct worker *worker, int i, struct outcome *outcome, bool made,
                                    const vitx_image *image, struct problem *why)
 {
@@ -248,8 +248,19 @@ static struct answer *answer_piece(struct worker *worker, int i, struct outcome 
     return run_alone(worker, i, image, why);
 }
 
-/* Takes the answer (NULL: there is none, but *why). The last one of the worker's pieces that is
- * finished is the first, whose place they have. */
+/* The worker's pieces that are left have a place of their own, or none is left. */
+static void hand_on(struct worker *worker, int next)
+{
+    if (next == worker->count) {
+        worker->count = 0;
+        return;
+    }
+    struct piece *piece = worker->pieces[next];
+    piece->joined = false;
+    worker->model->slow_running += piece->lane == LANE_SLOW;
+}
+
+/* Of the worker's piece i; takes the answer (NULL: there is none, but *why). */
 static void finish(struct worker *worker, int i, struct answer *answer, const struct problem *why)
 {
     struct work *work = worker->work;
@@ -259,7 +270,7 @@ static void finish(struct worker *worker, int i, struct answer *answer, const st
     else
         answer = answer_refusing(why);
     pthread_mutex_lock(&work->lock);
-    worker->count = i;
+    hand_on(worker, i + 1);
     piece_finish(work, piece, answer);
     pthread_mutex_unlock(&work->lock);
 }
@@ -291,17 +302,18 @@ static void carry_out(struct worker *worker)
     struct work *work = worker->work;
     const struct piece *first = worker->pieces[0];
     const int64_t pixels = first->pixels ? first->pixels : work->opts.max_pixels;
+    const int count = worker->count;
     struct outcome outcomes[MOST_TOGETHER] = {0};
     bool made[MOST_TOGETHER] = {0};
     struct problem unreadable = {0};
     claim_pixels(worker, pixels);
     vitx_image *image = begin_pieces(worker, &unreadable);
-    if (image && worker->count > 1)
+    if (image && count > 1)
         run_together(worker, outcomes, made, image);
-    for (int i = worker->count - 1; i >= 0; i--) {
+    for (int i = 0; i < count; i++) {
         struct problem why = unreadable;
         struct answer *answer = answer_piece(worker, i, &outcomes[i], made[i], image, &why);
-        if (i == 0) {
+        if (i == count - 1) {
             vitx_image_free(image);
             free_pixels(work, pixels);
         }
