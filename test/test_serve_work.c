@@ -1591,8 +1591,8 @@ START_TEST(a_damaged_answer_is_made_anew)
     free(request);
     if (_i)
         damage(folder, id, "result");
-    begin(&opts);
     const double batches = metric("vitx_batches_total");
+    begin(&opts);
     wait_for_job(id);
     ck_assert_double_eq(metric("vitx_batches_total") - batches, _i);
     ck_assert_int_ne(access(path, F_OK), 0);
