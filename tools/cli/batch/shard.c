@@ -310,23 +310,32 @@ static bool explain_or_fail(const struct run *run, struct slot *s, vitx_context 
     return done;
 }
 
-/* All that is done to pictures from .. from + n - 1, in one forward pass; of one alone the error
- * is kept. */
-static bool run_some(const struct run *run, struct slot *s, vitx_context *context, int from, int n)
+/* Their answers: of the maps' pass, or of one of their own. */
+static int answer_all(const struct run *run, struct slot *s, vitx_context *context, int from, int n)
 {
     int code = VITX_OK;
-    if (run->explains && !explain_or_fail(run, s, context, from, n))
+    if (!run->explains || !run->settings->one_pass)
+        return answer_some(run, s, context, from, n);
+    for (int k = from; k < from + n && code == VITX_OK; k++)
+        code = answer_by_map(run, s, context, k);
+    return code;
+}
+
+/* All that is done to pictures from .. from + n - 1; of one alone the error is kept. */
+static bool run_some(const struct run *run, struct slot *s, vitx_context *context, int from, int n)
+{
+    const bool first = run->explains && run->settings->one_pass;
+    if (first && !explain_or_fail(run, s, context, from, n))
         return false;
     if (s->cancelled)
         return true;
-    if (!run->explains)
-        code = answer_some(run, s, context, from, n);
-    for (int k = from; run->explains && k < from + n && code == VITX_OK; k++)
-        code = answer_by_map(run, s, context, k);
+    const int code = answer_all(run, s, context, from, n);
     s->cancelled |= code == VITX_CANCELLED;
     if (code != VITX_OK && n == 1)
         fail(s, s->which[from], reason());
-    return code == VITX_OK;
+    if (code != VITX_OK || s->cancelled || first || !run->explains)
+        return code == VITX_OK;
+    return explain_or_fail(run, s, context, from, n);
 }
 
 static bool run_pictures(void *payload, int piece, int at, vitx_context *context)
