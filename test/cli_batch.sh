@@ -140,7 +140,7 @@ if [ -e /dev/full ]; then
     "$program" batch -m "$model" --out listed --plan-only in/1.png > /dev/full 2> "$err"
     status=$?
     gives 75
-    err_has "standard output: No space left"
+    err_has "standard output:"
     rm -rf listed
 fi
 
@@ -156,7 +156,7 @@ paste <(numbers files) <(numbers one-pass) | awk '{ d = $1 - $2; if (d * d > 1e-
     sed 's/.*"rollout":{[^}]*"value":\([-0-9.e]*\).*/\1/')" ] || fail "not the answer of the maps' pass"
 batch --out files "${maps[@]}" --one-pass in
 gives 2
-err_has "another plan"
+err_has "the plan has --one-pass 0"
 batch -m "${model%/*}/clip-open-clip" --out embed-maps --method attention --one-pass --write npz in
 gives 1
 grep -q '"embedding":\[' embed-maps/00000.predictions.jsonl || fail "no embeddings"

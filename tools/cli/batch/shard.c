@@ -119,16 +119,15 @@ static void fail(struct slot *s, int i, const char *why)
 
 /* ------------------------------------------------------------------ load ------------------- */
 
-/* The message alone: the first line of what was said, without the program and the picture. */
+/* The message alone: the first line of what was said, without the picture. */
 static char *message_of(const char *said, const char *name)
 {
-    static const char program[] = "vitx-cli: ";
     const size_t n = strlen(name);
-    if (strncmp(said, program, sizeof program - 1) == 0)
-        said += sizeof program - 1;
-    if (strncmp(said, name, n) == 0 && strncmp(said + n, ": ", 2) == 0)
-        said += n + 2;
-    return strndup(said, strcspn(said, "\n"));
+    size_t length;
+    const char *line = say_line(said, false, &length);
+    const bool named =
+        length >= n + 2 && strncmp(line, name, n) == 0 && line[n] == ':' && line[n + 1] == ' ';
+    return named ? strndup(line + n + 2, length - n - 2) : strndup(line, length);
 }
 
 /* The size that makes it the picture of the plan; -1: any, as it is tried again, or may be. */
