@@ -272,6 +272,8 @@ class image
     std::unique_ptr<vitx_image, release> handle_;
 };
 
+class model;
+
 /** A finished map: vitx/explain.h. */
 class map
 {

@@ -29,7 +29,7 @@ void say_hold(char **text, size_t *length);
 void say_release(void);
 void say_held(const char *text);
 
-/* A line of such a text, the first or the last, without the program's name: it has *length bytes. */
+/* A line of such a text, the first or the last, without the program's name; *length: its bytes. */
 const char *say_line(const char *text, bool last, size_t *length);
 
 /* Text to standard error. A name may hold anything: it must not break the line or drive the
