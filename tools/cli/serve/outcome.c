@@ -23,13 +23,16 @@ static int failed(int code, struct problem *why)
     return VITX_INVALID;
 }
 
+/* Of a picture that was explained: the answer of the pass that made its maps. */
 static int make_predictions(struct outcome *out, const struct ask *ask, vitx_context *context,
                             const vitx_image *image, struct problem *why)
 {
     out->top = calloc((size_t)ask->top, sizeof *out->top);
     if (!out->top)
         return no_memory(why);
-    const int code = vitx_classify(context, image, out->top, ask->top);
+    const int code = out->map_count > 0 ? vitx_map_predictions(out->top, ask->top, out->maps[0],
+                                                               ask->model->session.model)
+                                        : vitx_classify(context, image, out->top, ask->top);
     out->top_count = code == VITX_OK ? ask->top : 0;
     return code == VITX_OK ? code : failed(code, why);
 }
@@ -124,10 +127,10 @@ int outcome_make(struct outcome *out, const struct ask *ask, vitx_context *conte
     int code = VITX_OK;
     if (ask->verb == VERB_EMBED)
         code = make_embedding(out, ask, context, image, why);
-    if (ask->top > 0)
-        code = make_predictions(out, ask, context, image, why);
-    if (code == VITX_OK && ask->verb == VERB_EXPLAIN)
+    if (ask->verb == VERB_EXPLAIN)
         code = make_maps(out, ask, context, image, why);
+    if (code == VITX_OK && ask->top > 0)
+        code = make_predictions(out, ask, context, image, why);
     return code;
 }
 

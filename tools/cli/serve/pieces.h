@@ -13,6 +13,7 @@
 #include "answer.h"
 #include "asked.h"
 #include "cache.h"
+#include "tools/cli/progress.h"
 
 enum {
     SLOW_COST = 50,    /* forwards from which a piece is in the slow lane */
@@ -108,7 +109,11 @@ struct work {
     bool clock_begun, stopping;
 };
 
-double seconds_now(void);
+/* Of the program's one clock. */
+static inline double seconds_now(void)
+{
+    return now_ms() / 1e3;
+}
 
 /* ------------------------------------------------------------------ queue.c ---------------- */
 
