@@ -7,6 +7,7 @@ parts, and the files that lie beside models.
 Inputs that a fuzzer has found are kept under names that begin with "found-"; they stay. Seeds for
 pictures are those of test/golden/image.
 """
+import gzip
 import io
 import json
 import os
@@ -306,6 +307,82 @@ def keys(value):
         yield '"%s"' % value
 
 
+# ------------------------------------------------------------------------ tokenizers -------
+
+GOLDEN = os.path.join(os.path.dirname(__file__), "..", "..", "test", "golden", "text")
+SAMPLE = "A Photo caf\u00e9 e\u0301 \u732b \u2581 <s>x  12! it's \u0130\u03a3 ab"
+
+
+def tokenizer(file, clean, content, text=SAMPLE):
+    """As fuzz_tokenizer.c takes it apart."""
+    data = text.encode() if isinstance(text, str) else text
+    content = content if isinstance(content, bytes) else content.encode() if isinstance(content, str) else json.dumps(content, ensure_ascii=False).encode()
+    return bytes([clean * 8 + file]) + struct.pack("<H", len(data)) + data + content
+
+
+def varint(n):
+    return bytes([n]) if n < 128 else bytes([n % 128 + 128]) + varint(n // 128)
+
+
+def bytes_field(number, data):
+    return varint(number * 8 + 2) + varint(len(data)) + data
+
+
+def spiece(kind, pieces, charsmap=b"", **flags):
+    out = b"".join(bytes_field(1, bytes_field(1, p.encode()) + b"\x15" + struct.pack("<f", s) + b"\x18" + varint(t)) for p, s, t in pieces)
+    trainer = b"\x18" + varint(kind) + b"".join(varint(n * 8) + varint(v) for n, v in flags.get("trainer", {}).items())
+    rules = (bytes_field(2, charsmap) if charsmap else b"") + b"".join(varint(n * 8) + varint(v) for n, v in flags.get("rules", {}).items())
+    return out + bytes_field(2, trainer) + bytes_field(3, rules)
+
+
+def tokenizers():
+    bpe = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\u2581": 3, "<0xC3>": 4, "<0xA9>": 5, "u": 6, "ab\u2581": 7}, "merges": [["a", "b"], ["ab", "\u2581"]],
+           "unk_token": "u", "fuse_unk": True, "byte_fallback": True, "ignore_merges": False, "dropout": None}
+    suffix = {"type": "BPE", "vocab": {"a</w>": 0, "b": 1, "ba</w>": 2, "u": 3}, "merges": ["b a</w>"], "unk_token": "u", "end_of_word_suffix": "</w>"}
+    pieces = {"type": "WordPiece", "vocab": {"a": 0, "##b": 1, "[UNK]": 2, "photo": 3, "cafe": 4}, "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 20}
+    unigram = {"type": "Unigram", "vocab": [["<s>", 0], ["u", 0.0], ["\u2581", -2.5], ["\u2581a", -1], ["b", -3e0], ["ab", -4]], "unk_id": 1, "byte_fallback": False}
+    added = [{"id": 8, "content": "<s>", "single_word": False, "lstrip": True, "rstrip": True, "normalized": False, "special": True},
+             {"id": 9, "content": "PHOTO", "single_word": True, "lstrip": False, "rstrip": False, "normalized": True, "special": False}]
+    clip = {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"}, "behavior": "Removed", "invert": True},
+                                                  {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}]}
+    steps = [{"type": "NFC"}, {"type": "NFD"}, {"type": "Lowercase"}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "},
+             {"type": "Replace", "pattern": {"String": "o"}, "content": "ab"}, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}, {"type": "Strip"},
+             {"type": "StripAccents"}, {"type": "Prepend", "prepend": "\u2581"}, {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}]
+    roberta = {"type": "RobertaProcessing", "sep": ["u", 1], "cls": ["a", 0], "trim_offsets": True, "add_prefix_space": False}
+    template = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<s>", "type_id": 0}}],
+                "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [8], "tokens": ["<s>"]}}}
+    cuts = [{"type": t} for t in ("BertPreTokenizer", "WhitespaceSplit", "Whitespace")] + [
+        {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True}, {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}]
+    put("tokenizer", "json-bpe", tokenizer(0, 0, {"version": "1.0", "added_tokens": added, "normalizer": {"type": "Sequence", "normalizers": steps[3:6]}, "pre_tokenizer": cuts[4],
+                                                  "post_processor": template, "decoder": None, "model": bpe}))
+    put("tokenizer", "json-clip", tokenizer(0, 1, {"added_tokens": added[:1], "normalizer": {"type": "Sequence", "normalizers": steps[:3]}, "pre_tokenizer": clip, "post_processor": roberta, "model": suffix}))
+    put("tokenizer", "json-bert", tokenizer(0, 2, {"normalizer": steps[9], "pre_tokenizer": cuts[0], "post_processor": {"type": "BertProcessing", "sep": ["u", 2], "cls": ["a", 0]}, "model": pieces}))
+    put("tokenizer", "json-unigram", tokenizer(0, 3, {"added_tokens": added, "normalizer": {"type": "Sequence", "normalizers": steps[6:9]}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": cuts[1:4]},
+                                                      "post_processor": {"type": "Sequence", "processors": [{"type": "ByteLevel"}, template]}, "padding": {"pad_id": 1}, "model": unigram}))
+    with open(os.path.join(GOLDEN, "xlmr", "tokenizer.json"), encoding="utf-8") as f:
+        charsmap = [n for n in json.load(f)["normalizer"]["normalizers"] if n["type"] == "Precompiled"][0]
+    put("tokenizer", "json-charsmap", tokenizer(0, 4, {"normalizer": charsmap, "model": unigram}, SAMPLE + "\uff21\uff11 \ufb01 \u334d"))
+    put("tokenizer", "json-config", tokenizer(0, 5, json.dumps({"model": bpe}) + "\0" + json.dumps({"pad_token": {"content": "a"}})))
+    vocab = {c: i for i, c in enumerate(["a", "b", "a</w>", "b</w>", "ba</w>", "<|startoftext|>", "<|endoftext|>"])}
+    put("tokenizer", "files", tokenizer(1, 0, json.dumps(vocab) + "\0#version: 0.2\nb a</w>\n"))
+    put("tokenizer", "vocab-txt", tokenizer(2, 0, "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\nphoto\n\u732b\n\u2028\n"))
+    import base64
+    normal = [("\u2581", -2.5, 1), ("a", -1, 1), ("b", -3, 1), ("ab", -4, 1), ("\u2581ab", -5, 1)]
+    head = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3)]
+    table = base64.b64decode(charsmap["precompiled_charsmap"])
+    put("tokenizer", "spiece-unigram", tokenizer(3, 4, spiece(1, head + normal + [("x", 0, 4)], table), SAMPLE + "\uff21\uff11 \ufb01 \u334d"))
+    put("tokenizer", "spiece-bpe", tokenizer(4, 5, spiece(2, head + normal + [("<0xC3>", 0, 6), ("<0xA9>", 0, 6), ("\u2581\u2581", 0, 4)], trainer={35: 1, 40: 0, 42: 2, 43: 1}, rules={3: 0, 4: 0})))
+    put("tokenizer", "spiece-fairseq", tokenizer(5, 0, spiece(1, head + normal)))
+    lines = "#version\n" + "a b\nab c</w>\n"
+    put("tokenizer", "simple", tokenizer(6, 1, lines))
+    put("tokenizer", "simple-gz", tokenizer(7, 1, gzip.compress(lines.encode(), mtime=0), b"a\xff\xc3 \xed\xa0\x80<|endoftext|>"))
+    everything = [bpe, suffix, pieces, unigram, added, clip, steps, roberta, template, cuts, {"normalizers": 0, "version": 0, "padding": 0, "truncation": 0, "model": 0, "precompiled_charsmap": 0,
+                  "add_prefix_space": 0, "processors": 0, "Precompiled": 0}]
+    names = {json.dumps(v["type"]) for v in everything + steps + cuts if isinstance(v, dict) and "type" in v}
+    words("tokenizer", sorted({k for k in keys(everything) if k.isascii()} | names | {"true", "false", "null", "[]", "{}", "\\u0000", "\\ud83d\\ude00", "1e9", '"Removed"', '"MergedWithPrevious"', '"always"', '"never"',
+                              "<|startoftext|>", "<|endoftext|>", "[CLS]", "</w>", "##", "\xe2\x96\x81", "\xcc\x81", "\xef\xbf\xbd", "\x1f\x8b\x08", "\x0a\x0c\x0a", "\x15\x00\x00\x80\xbf\x18"}))
+
+
 def main():
     put("safetensors", "timm", safetensors(timm(), "F32"))
     put("safetensors", "timm-half", safetensors(timm(2, 0, ("norm_pre", "scale")), "BF16", {"format": "pt"}))
@@ -378,6 +455,7 @@ def main():
            "no_causal_mask": False, "hf_tokenizer_name": "x", "tokenizer_kwargs": {"clean": "canonicalize", "strip_sep_token": False},
            "proj_type": "linear", "act_kwargs": {"approximate": "tanh"}, "norm_kwargs": {"eps": 1e-6}}
     put("config", "text-open-clip", beside(13, {"model_cfg": {"embed_dim": K, "quick_gelu": True, "text_cfg": cfg}}))
+    tokenizers()
 
 
 if __name__ == "__main__":
