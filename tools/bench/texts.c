@@ -1,5 +1,6 @@
 /*
- * texts.c: many texts through a text tower, for tools/bench/texts.py, which times PyTorch beside it.
+ * texts.c: many texts through a text tower, for tools/bench/texts.py, which times PyTorch beside
+ * it.
  *
  *     build/texts MODEL IDS OUT [THREADS [ROUNDS]]
  *
