@@ -600,6 +600,20 @@ START_TEST(test_text__names_other_towers)
 }
 END_TEST
 
+/* A pooler that no answer reads is left out, of texts and beside pictures. */
+START_TEST(test_text__leaves_a_pooler_out)
+{
+    char *folder = copy_golden(TEXTS "chinese-clip-hf");
+    edit_weights(folder, "{",
+                 "{\"text_model.pooler.dense.weight\":{\"dtype\":\"F32\",\"shape\":[0],"
+                 "\"data_offsets\":[0,0]},");
+    vitx_model_free(open_ok(folder));
+    vitx_model_free(open_text(folder));
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 /* logit_scale is a logarithm; a file may say anything. */
 START_TEST(test_text__scale)
 {
@@ -777,6 +791,7 @@ static Suite *text_model_suite(void)
     tcase_add_test(t, test_text__does_no_harm_to_pictures);
     tcase_add_test(t, test_text__is_none);
     tcase_add_test(t, test_text__names_other_towers);
+    tcase_add_test(t, test_text__leaves_a_pooler_out);
     tcase_add_test(t, test_text__scale);
     tcase_add_test(t, test_text__tokenizer_files);
     tcase_add_test(t, test_text__options);
