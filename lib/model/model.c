@@ -19,6 +19,7 @@
 #include "model/outputs.h"
 #include "model/recipe.h"
 #include "model/text_kinds.h"
+#include "model/text_rows.h"
 
 #define MAX_LANGUAGE 16 /* characters */
 #define MAX_HEADS 65536
@@ -319,7 +320,7 @@ void vx_model_drop(vitx_model *model)
     vx_release(&hooks, model->guesses);
     vx_release(&hooks, model->wrapping);
     vx_release(&hooks, model->tower);
-    vx_release(&hooks, model->text.places);
+    vx_text_rows_close(model->text.rows);
     vx_release(&hooks, model->text.folder);
     vx_release(&hooks, model->path);
     vx_container_close(model->container);
