@@ -9,9 +9,11 @@
 
 /* A vector that outputs are compared with. */
 typedef struct vx_similarity {
-    const vitx_image *like;     /* the vector is what the model answers for it; NULL: it is given */
-    vitx_score score;           /* the cosine or dot; nothing without a vector */
-    float *vector;              /* [classes], of length 1 for the cosine; NULL: there is none */
+    const vitx_image *like; /* the vector is what the model answers for it; NULL: it is given */
+    vitx_score score;       /* the cosine or dot; nothing without a vector */
+    float *vector;          /* [classes], of length 1 for the cosine; NULL: there is none */
+    const float *empty;     /* [classes], of length 1, the caller's: what the text tower makes of
+                                   the empty text, if the vector is a text's; NULL: there is none */
     struct vx_similarity *next; /* the list of all that a call has; NULL: the last */
 } vx_similarity;
 
