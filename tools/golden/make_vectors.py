@@ -254,7 +254,27 @@ def generic(job):
     return job.map(row[t.prefix:])
 
 
-METHODS = {"maskclip": maskclip, "gem": gem, "surgery": surgery, "legrad": legrad, "generic": generic}
+# ------------------------------------------------------------------ channels
+
+def gscorecam(job):
+    """Channels by the gradient that the class token (norm1: all tokens) has; the weight of the others is 0."""
+    t, r = job.tower, job.recorded[-1]
+    at = r["out" if job.case.get("at", "output") == "output" else "norm1"]
+    g, = torch.autograd.grad(job.score(job.answer)[0], at, retain_graph=True)
+    width = at.shape[-1]
+    count = min(300, width) if job.case.get("channels", "auto") == "auto" else int(job.case.set["channels"])
+    chosen = g.sum(1)[0].topk(count)[1]
+    a = at.detach()[0, t.prefix:][:, chosen].T.reshape(count, *t.grid)
+    m = torch.nn.UpsamplingBilinear2d(tuple(job.x.shape[-2:]))(a[None])[0]
+    low, high = m.amin((1, 2), True), m.amax((1, 2), True)
+    with torch.no_grad():
+        scores = job.score(t.record(job.x * ((m - low) / (high - low + 1e-8))[:, None])[1])
+    scale = job.case.get("scale", "auto")
+    scale = (100 if "target" not in job.case.set else 1) if scale == "auto" else float(scale)
+    return job.map(torch.einsum("k,kyx->yx", (scale * scores).softmax(0), a))
+
+
+METHODS = {"gscorecam": gscorecam, "maskclip": maskclip, "gem": gem, "surgery": surgery, "legrad": legrad, "generic": generic}
 
 DENSE = """
 maskclip score=cosine
@@ -281,16 +301,22 @@ maskclip target=2
 legrad score=cosine
 legrad score=cosine start=-2
 """
+CHANNELS = """
+gscorecam score=cosine
+gscorecam score=cosine channels=7
+gscorecam score=cosine channels=5 scale=3
+gscorecam score=cosine at=norm1 channels=9
+"""
 CASES = {
-    "clip-hf": DENSE + UNITS + GRADIENTS,
+    "clip-hf": DENSE + UNITS + GRADIENTS + CHANNELS,
     "clip-open-clip": DENSE + GRADIENTS,
     "clip-open-clip-avg": DENSE + GRADIENTS,
-    "siglip-hf": POOLED,
+    "siglip-hf": POOLED + CHANNELS,
     "vit-timm": UNITS,
     "vit-timm-layerscale": UNITS,
     "vit-timm-avg": UNITS,
     "vit-timm-avg-norm": UNITS,
-    "vit-timm-oblong": UNITS,
+    "vit-timm-oblong": UNITS + "gscorecam target=2 channels=8",
 }
 
 
