@@ -610,6 +610,22 @@ static void check_scorecam(const found *f)
     }
 }
 
+/* Rows and columns of the affinity sum to 1, so that what is spread keeps its sum; the boxes of a
+ * higher share hold less. */
+static void check_clip_es(const found *f)
+{
+    static const char *const set[] = {"box=0.9"};
+    vitx_map *less = again(f, "clip-es", VITX_AUTO, set, 1);
+    double sum = 0, sum_of_less = 0;
+    for (size_t p = 0; p < f->count; p++) {
+        ck_assert(f->values[p] >= 0);
+        sum += (double)f->values[p];
+        sum_of_less += (double)vitx_map_values(less)[p];
+    }
+    ck_assert(sum > 0 && sum_of_less > 0 && sum_of_less <= sum * (1 + 1e-3));
+    vitx_map_free(less);
+}
+
 /* Without noise it is saliency. */
 static void check_smoothgrad(const found *f)
 {
@@ -739,6 +755,7 @@ static const struct row {
     {"maskclip", {0}, NULL, NULL, TOL_MAP, true},
     {"gem", {0}, NULL, NULL, TOL_MAP, true},
     {"surgery", {0}, NULL, NULL, TOL_MAP, true},
+    {"clip-es", {0}, NULL, check_clip_es, TOL_MAP, false},
     {"gradcam", {0}, gradcam, NULL, TOL_MAP, true},
     {"gradcam++", {0}, gradcam_plusplus, NULL, TOL_MAP_WIDE, false},
     {"xgradcam", {0}, xgradcam, NULL, TOL_MAP_WIDE, true},
@@ -798,6 +815,8 @@ END_TEST
 static bool is_refused(const scene *s, const char *name)
 {
     const vx_arch *a = &s->single->arch;
+    if (strcmp(name, "clip-es") == 0)
+        return a->pool == VX_POOL_MAP || vx_arch_two_vectors(a);
     const bool second = strcmp(name, "gem") == 0 || strcmp(name, "surgery") == 0;
     return second && (a->pool == VX_POOL_MAP || a->differential);
 }

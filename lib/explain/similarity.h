@@ -12,8 +12,12 @@ typedef struct vx_similarity {
     const vitx_image *like; /* the vector is what the model answers for it; NULL: it is given */
     vitx_score score;       /* the cosine or dot; nothing without a vector */
     float *vector;          /* [classes], of length 1 for the cosine; NULL: there is none */
-    const float *empty;     /* [classes], of length 1, the caller's: what the text tower makes of
-                                   the empty text, if the vector is a text's; NULL: there is none */
+    /* What a text tower adds, if the vector is a text's; the caller's memory. Vectors have length
+     * 1, and there are none without texts. */
+    const float *empty;  /* [classes] of the empty text; or NULL */
+    const float *others; /* [other_count, classes] of texts of what is behind things */
+    int other_count;
+    float scale;                /* of cosines among others: exp of the model's logit scale */
     struct vx_similarity *next; /* the list of all that a call has; NULL: the last */
 } vx_similarity;
 

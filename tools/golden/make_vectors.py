@@ -274,7 +274,43 @@ def gscorecam(job):
     return job.map(torch.einsum("k,kyx->yx", (scale * scores).softmax(0), a))
 
 
-METHODS = {"gscorecam": gscorecam, "maskclip": maskclip, "gem": gem, "surgery": surgery, "legrad": legrad, "generic": generic}
+# ------------------------------------------------------------------ affinity
+
+def boxed(cam, part):
+    """cam within the bounding boxes of the areas above `part` of its range: areas grow until nothing changes."""
+    area = np.zeros(cam.shape, int)
+    above = cam > cam.min() + part * (cam.max() - cam.min())
+    area[above] = np.arange(1, above.sum() + 1)
+    while True:
+        wide = np.pad(area, 1)
+        grown = np.max([wide[y:y + cam.shape[0], x:x + cam.shape[1]] for y in range(3) for x in range(3)], 0) * above
+        if (grown == area).all():
+            break
+        area = grown
+    mask = np.zeros(cam.shape)
+    for k in set(area[above]):
+        y, x = np.nonzero(area == k)
+        mask[y.min():y.max() + 1, x.min():x.max() + 1] = 1
+    return cam * mask
+
+
+def clip_es(job):
+    t, r = job.tower, job.recorded[-1]
+    z = t.head(t.norm(r["out"])[:, t.prefix:].mean(1))
+    g, = torch.autograd.grad(job.score(z)[0], r["norm1"], retain_graph=True)
+    a = r["norm1"].detach()[0, t.prefix:]
+    cam = (a @ g[0, t.prefix:].mean(0)).clamp(min=0)
+    count = min(8, job.depth) if job.case.get("blocks", "auto") == "auto" else int(job.case.set["blocks"])
+    s = torch.stack([b["p"].detach().mean(1)[0] for b in job.recorded[-count:]]).mean(0)[t.prefix:, t.prefix:]
+    for _ in range(3):
+        s = s / s.sum(0, keepdim=True)
+        s = s / s.sum(1, keepdim=True)
+    m = (s + s.T) / 2
+    kept = torch.from_numpy(boxed(cam.numpy().reshape(t.grid), float(job.case.get("box", 0.4)))).reshape(-1).to(m.dtype)
+    return job.map(m @ m @ kept)
+
+
+METHODS = {"clip-es": clip_es, "gscorecam": gscorecam, "maskclip": maskclip, "gem": gem, "surgery": surgery, "legrad": legrad, "generic": generic}
 
 DENSE = """
 maskclip score=cosine
@@ -301,6 +337,12 @@ maskclip target=2
 legrad score=cosine
 legrad score=cosine start=-2
 """
+AFFINITY = """
+clip-es score=cosine
+clip-es score=cosine blocks=1
+clip-es score=cosine box=0.8
+clip-es target=2 box=0.6
+"""
 CHANNELS = """
 gscorecam score=cosine
 gscorecam score=cosine channels=7
@@ -308,15 +350,15 @@ gscorecam score=cosine channels=5 scale=3
 gscorecam score=cosine at=norm1 channels=9
 """
 CASES = {
-    "clip-hf": DENSE + UNITS + GRADIENTS + CHANNELS,
-    "clip-open-clip": DENSE + GRADIENTS,
-    "clip-open-clip-avg": DENSE + GRADIENTS,
+    "clip-hf": DENSE + UNITS + GRADIENTS + CHANNELS + AFFINITY,
+    "clip-open-clip": DENSE + GRADIENTS + AFFINITY,
+    "clip-open-clip-avg": DENSE + GRADIENTS + AFFINITY,
     "siglip-hf": POOLED + CHANNELS,
     "vit-timm": UNITS,
     "vit-timm-layerscale": UNITS,
     "vit-timm-avg": UNITS,
     "vit-timm-avg-norm": UNITS,
-    "vit-timm-oblong": UNITS + "gscorecam target=2 channels=8",
+    "vit-timm-oblong": UNITS + "gscorecam target=2 channels=8\nclip-es target=2\nclip-es target=2 box=0.7\n",
 }
 
 
