@@ -92,6 +92,7 @@ typedef struct masking {
     /* Where the device makes them: */
     vx_masks masks;   /* of the block's channels */
     vx_far *range;    /* [variants,2] */
+    vx_far *chosen;   /* [P,channels], where not all channels are tried */
     const vx_far *to; /* x */
 } masking;
 
@@ -175,7 +176,7 @@ static void queue_inputs(const masking *m, int n)
 }
 
 /* What those masks are made of, but for the samples, which are a block's; axes [2(H+W)] is host
- * memory, which gets the places. Behind them there is room for samples. */
+ * memory, which gets the places. */
 static int send_places(masking *m, float *axes, int i)
 {
     const vx_job *job = m->job;
@@ -183,20 +184,20 @@ static int send_places(masking *m, float *axes, int i)
     const size_t h = (size_t)job->recipe->input_height, w = (size_t)job->recipe->input_width;
     const size_t ranges = vx_job_piece(2 * (size_t)job->variants);
     const size_t patches = (size_t)(a->grid_height * a->grid_width);
+    const size_t chosen = job->gradient ? patches * (size_t)m->channels : 0;
     vx_far *far;
-    VX_TRY(vx_job_work(&far, job, 2 * (h + w) + ranges + patches * (size_t)m->channels,
-                       "places of masks"));
+    VX_TRY(vx_job_work(&far, job, 2 * (h + w) + ranges + chosen, "places of masks"));
     const vx_places down = vx_places_send(job, far, axes, m->rows, (int)h, a->grid_height);
     const vx_places across =
         vx_places_send(job, far + 2 * h, axes + 2 * h, m->columns, (int)w, a->grid_width);
     m->masks = (vx_masks){.of_variant = 1,
-                          .samples = far + 2 * (h + w) + ranges,
                           .of_row = (int64_t)a->grid_width * m->channels,
                           .of_column = m->channels,
                           .down = down,
                           .across = across,
                           .columns_first = 1};
     m->range = far + 2 * (h + w);
+    m->chosen = m->range + ranges;
     m->to = vx_job_input(job, i);
     return VITX_OK;
 }
@@ -276,9 +277,11 @@ static int take_samples(masking *m, room *r, int l, int i)
             r->samples[(size_t)p * (size_t)m->channels + (size_t)k] =
                 r->tokens[(size_t)(a->prefix + p) * (size_t)a->width + (size_t)r->order[k]];
     m->samples = r->samples;
-    if (m->to)
-        vx_job_write(job, (vx_far *)m->masks.samples, r->samples,
-                     (size_t)patches * (size_t)m->channels);
+    if (m->to && job->gradient)
+        vx_job_write(job, m->chosen, r->samples, (size_t)patches * (size_t)m->channels);
+    m->masks.samples =
+        job->gradient ? m->chosen
+                      : vx_job_tokens(job, l, set->at, i) + (size_t)a->prefix * (size_t)a->width;
     return VITX_OK;
 }
 
