@@ -294,20 +294,36 @@ def boxed(cam, part):
     return cam * mask
 
 
-def clip_es(job):
+def es_score(job, z):
+    """Of one text its cosine; among others the softmax of scaled cosines."""
+    if not len(getattr(job, "others", ())):
+        return job.score(z)[0]
+    z = z / z.norm(dim=-1, keepdim=True)
+    return (job.other_scale * (z @ torch.cat([job.vector[None], job.others]).T)).softmax(-1)[0, 0]
+
+
+def es_cam(job):
     t, r = job.tower, job.recorded[-1]
     z = t.head(t.norm(r["out"])[:, t.prefix:].mean(1))
-    g, = torch.autograd.grad(job.score(z)[0], r["norm1"], retain_graph=True)
-    a = r["norm1"].detach()[0, t.prefix:]
-    cam = (a @ g[0, t.prefix:].mean(0)).clamp(min=0)
+    g, = torch.autograd.grad(es_score(job, z), r["norm1"], retain_graph=True)
+    return (r["norm1"].detach()[0, t.prefix:] @ g[0, t.prefix:].mean(0)).clamp(min=0)
+
+
+def spread(job, kept):
+    t = job.tower
     count = min(8, job.depth) if job.case.get("blocks", "auto") == "auto" else int(job.case.set["blocks"])
     s = torch.stack([b["p"].detach().mean(1)[0] for b in job.recorded[-count:]]).mean(0)[t.prefix:, t.prefix:]
     for _ in range(3):
         s = s / s.sum(0, keepdim=True)
         s = s / s.sum(1, keepdim=True)
     m = (s + s.T) / 2
-    kept = torch.from_numpy(boxed(cam.numpy().reshape(t.grid), float(job.case.get("box", 0.4)))).reshape(-1).to(m.dtype)
-    return job.map(m @ m @ kept)
+    return m @ m @ kept.to(m.dtype)
+
+
+def clip_es(job):
+    cam = es_cam(job).numpy().reshape(job.tower.grid)
+    kept = boxed(cam, float(job.case.get("box", 0.4)))
+    return job.map(spread(job, torch.from_numpy(kept).reshape(-1)))
 
 
 METHODS = {"clip-es": clip_es, "gscorecam": gscorecam, "maskclip": maskclip, "gem": gem, "surgery": surgery, "legrad": legrad, "generic": generic}
