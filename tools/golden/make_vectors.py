@@ -107,6 +107,9 @@ class Tower:
         self.heads, self.prefix = m.blocks[0].attn.num_heads, m.num_prefix_tokens
         self.blocks = [(b.norm1, lambda y, a=b.attn: a.qkv(y).chunk(3, -1), lambda y, b=b: b.ls1(b.attn.proj(y)),
                         lambda x, b=b: x + b.ls2(b.mlp(b.norm2(x)))) for b in m.blocks]
+        if type(m.blocks[0]).__name__ == "ResPostBlock":  # norms behind attention and perceptron
+            self.blocks = [(lambda x: x, qkv, lambda y, b=b: b.norm1(b.attn.proj(y)), lambda x, b=b: x + b.norm2(b.mlp(x)))
+                           for (_, qkv, _, _), b in zip(self.blocks, m.blocks)]
         self.norm = m.norm
         self.pool = (lambda x: x[:, 0]) if m.global_pool == "token" else lambda x: x[:, m.num_prefix_tokens:].mean(1)
         self.head = lambda x: m.head(m.fc_norm(x))
@@ -372,6 +375,9 @@ CASES = {
     "siglip-hf": POOLED + CHANNELS,
     "vit-timm": UNITS,
     "vit-timm-layerscale": UNITS,
+    "vit-timm-post-norm": UNITS,
+    "dinov2-timm-registers-swiglu": UNITS,
+    "clip-timm": DENSE + UNITS,
     "vit-timm-avg": UNITS,
     "vit-timm-avg-norm": UNITS,
     "vit-timm-oblong": UNITS + "gscorecam target=2 channels=8\nclip-es target=2\nclip-es target=2 box=0.7\n",
