@@ -23,7 +23,7 @@ WITHOUT  ?=
 part      = $(word $(1),$(subst :, ,$(2)))
 found     = $(shell $(PKG) --atleast-version=$(call part,3,$(1)) $(call part,2,$(1)) 2>/dev/null && echo $(1))
 PICTURES := $(foreach d,$(DECODERS),$(if $(filter $(WITHOUT),$(call part,1,$(d))),,$(call found,$(d))))
-PACKAGES := libcjson zlib libpng nettle $(foreach d,$(PICTURES),$(call part,2,$(d)))
+PACKAGES := libcjson zlib libpng nettle libutf8proc $(foreach d,$(PICTURES),$(call part,2,$(d)))
 # What vitx-cli alone links, in the same form, with the files of tools/cli that need it.
 EXTRAS   := ARCHIVE:libarchive:3.4:batch/archive.c HTTP:libmicrohttpd:0.9.75:serve/%
 PARTS    := $(foreach d,$(EXTRAS),$(if $(filter $(WITHOUT),$(call part,1,$(d))),,$(call found,$(d))))
@@ -80,7 +80,7 @@ TEST_SRC := $(sort $(wildcard test/test_*.c))
 # The report page, in the order in which its scripts become one; tools/embed puts it into C.
 PAGE     := $(addprefix lib/report/page/,page.html page.css picture.css panels.css \
             small.css words.js terms.js colours.js colour.js data.js \
-            state.js ui.js stage.js why.js attention.js bench.js foot.js controls.js main.js)
+            state.js ui.js stage.js sentence.js why.js attention.js bench.js foot.js controls.js main.js)
 # The page of vitx-cli batch --gallery, which has parts in common with it.
 GALLERY  := $(addprefix tools/cli/batch/gallery/,page.html) lib/report/page/page.css \
             $(addprefix tools/cli/batch/gallery/,gallery.css words.js) \
@@ -158,7 +158,7 @@ $(OUT)/vitx-scenes: $(SCENE_OBJ)
 $(SCENE_OBJ): OWN = -ffp-contract=off
 
 # Most of lib/ is compiled to be small: it runs once for a file, a call or a block, or it is as fast so.
-HOT := $(addprefix lib/,$(addsuffix .c,base/pool explain/lanczos explain/rise measure/tally report/code report/escape report/fused words/rank))
+HOT := $(addprefix lib/,$(addsuffix .c,base/pool text/added text/bpe text/chars text/encode text/normalise text/pretokenise text/tokens text/unicode text/unigram text/vocab text/wordpiece words/rank explain/lanczos explain/rise measure/tally report/code report/escape report/fused))
 COOL := $(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC)))
 SMALL_release := $(shell $(CC) -Oz -E -x c /dev/null > /dev/null 2>&1 && echo -Oz || echo -Os)
 SMALL := $(SMALL_$(CONFIG))
@@ -320,6 +320,11 @@ $(B)/serve_client $(B)/serve_load:
 	@echo "  CC    $<"
 	$(Q)$(CC) -std=c11 $(OPTIMISE) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
+# Tokens of texts on stdin, for tools/golden/check_text.py.
+$(B)/tokenize: test/text/tokenize.c $(OUT)/libvitx.a $(B)/flags
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(OUT)/libvitx.a $(LIBS)
+
 # Fuzz targets: with the corpus as input (make check), and driven by clang's libFuzzer (make fuzz).
 $(B)/replay_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(B)/test/fuzz/replay.o $(OUT)/libvitx.a
 	@echo "  LINK  $@"
@@ -347,7 +352,7 @@ $(B)/face: test/face.cpp
 demo: all                                                      ## explain a few pictures with the bundled model, into DEMO_OUT
 	$(Q)tools/demo.sh $(OUT)/vitx-cli docs/images/scenes "$(DEMO_OUT)"
 
-tests: all $(TESTS) $(REPLAYS) $(EXAMPLES) $(HTTP_CLIENTS)
+tests: all $(TESTS) $(REPLAYS) $(EXAMPLES) $(HTTP_CLIENTS) $(B)/tokenize
 # Those that run.sh --threads runs.
 threaded: $(patsubst test/%.c,$(B)/%,$(shell grep -l VX_TEST_THREADS $(TEST_SRC))) $(OUT)/vitx-cli $(HTTP_CLIENTS)
 check: tests                                                   ## build and run all tests
@@ -449,6 +454,7 @@ info:                                                          ## what was found
 	@echo "zlib      $(shell $(PKG) --modversion zlib)"
 	@echo "libpng    $(shell $(PKG) --modversion libpng)"
 	@echo "nettle    $(shell $(PKG) --modversion nettle)"
+	@echo "utf8proc  $(shell $(PKG) --modversion libutf8proc)"
 	@echo "pictures  $(foreach d,$(DECODERS),$(call part,2,$(d)) $(if $(filter $(d),$(PICTURES)),$(shell $(PKG) --modversion $(call part,2,$(d))),not used)$(comma)) and those that need no library"
 	@echo "check     $(shell $(PKG) --modversion check)"
 	@echo "stb       $(shell printf '\43include <stb/stb_image.h>' | $(CC) $(INCLUDES) -E -M -x c - | grep -o '/[^ ]*/stb_image.h')"

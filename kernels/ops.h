@@ -283,8 +283,8 @@ static inline const float *vx_rotate_row(const vx_rotate *a, int r)
 
 /*
  * y[b,t,h*E+e] = sum_s p[b,h,t,s] v[b,s,h,e],  p[b,h,t,:] = softmax_s(scale * q[b,t,h,:] .
- * k[b,s,h,:] + relative). qkv holds, for every token, q of all heads, then k, then v (each H*E
- * wide).
+ * k[b,s,h,:] + relative), over the tokens s that t attends to: all, or with `causal` those up to
+ * itself. qkv holds, for every token, q of all heads, then k, then v (each H*E wide).
  * [B,H,T,T] exists only where record.keep is VX_KEEP_ALL; otherwise a strip of rows per worker
  * does. Vaswani et al. 2017, eq. 1.
  */
@@ -317,6 +317,7 @@ typedef struct vx_attention {
                                  * `differentiated` is 0                                        */
     const vx_packing *y_form;   /* of the only reader of y_n, which reads whole rows, or NULL;
                                  * head_width is a multiple of 32 then                          */
+    int causal; /* nonzero: no token attends to those behind it; what is recorded of them is 0 */
 } vx_attention;
 
 /*
@@ -364,6 +365,7 @@ typedef struct vx_attention_bwd {
     vx_product kind;      /* of product */
     vx_far *relu_mean;    /* [G,H,R]: the mean is over R rows */
     int dp_rows;          /* of each matrix of dp only so many rows are there, the first; 0: R */
+    int causal; /* as in vx_attention; read if p is NULL. dp is dy v^T of all pairs nevertheless */
 } vx_attention_bwd;
 
 /* How many rows of each of its matrices dp has. */

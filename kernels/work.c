@@ -96,7 +96,8 @@ vx_work vx_attention_work(const vx_attention *a)
     for (int b = 0; b < a->batch; b++) {
         const double tokens = vx_tokens_of(a->starts, b, a->tokens) - a->first;
         const double queries = a->queries > 0 && a->queries < tokens ? a->queries : tokens;
-        work.flops += 4 * queries * tokens * width;
+        const double pairs = a->causal ? queries * (queries + 1) / 2 : queries * tokens;
+        work.flops += 4 * pairs * width;
         work.bytes += 4 * (2 * tokens + 2 * queries) * width;
     }
     return work;

@@ -7,7 +7,7 @@ declare -A may=(
     [kernels]="kernels"
     [lib/base]="vitx base kernels"
     [lib/image]="vitx base image kernels"
-    [lib/text]="base text"
+    [lib/text]="vitx base text"
     [lib/model]="vitx base text model kernels"
     [lib/engine]="vitx base image text model engine kernels"
     [lib/words]="vitx base text model engine words kernels"
@@ -21,6 +21,7 @@ declare -A may=(
 # The libraries that few files may know.
 declare -A only=([stb_image.h]=lib/image/stb.c [stb_image_write.h]="tools/scenes/png.c lib/report/jpeg.c tools/cli/batch/jpeg.c"
     [cJSON.h]="lib/base/json.c tools/cli/json.c" [png.h]=lib/render/png.c
+    [utf8proc.h]=lib/text/unicode.c
     [sha2.h]="lib/base/sha256.c tools/embed/embed.c tools/cli/digest.c"
     [archive.h]=tools/cli/batch/archive.c [microhttpd.h]=tools/cli/serve/http.c)
 bad=0 seen=0

@@ -9,9 +9,10 @@
 enum { WITH_P = 1, WITH_DP = 2, WITH_DQKV = 4 };
 
 /* All that an attention_bwd of these sizes reads. */
-static vx_attention_bwd attention_inputs(rng *r, int batch, int targets, int tokens, int heads,
-                                         int e, int queries, int first)
+static vx_attention_bwd attention_inputs(rng *r, const int shape[7], int causal)
 {
+    const int batch = shape[0], targets = shape[1], tokens = shape[2], heads = shape[3],
+              e = shape[4], queries = shape[5], first = shape[6];
     const size_t d = (size_t)(heads * e), rows = (size_t)(batch * tokens);
     float *qkv = input(r, rows * 3 * d, NORMAL);
     float *p = malloc(sizeof *p * rows * (size_t)(heads * tokens)),
@@ -25,7 +26,8 @@ static vx_attention_bwd attention_inputs(rng *r, int batch, int targets, int tok
         .heads = heads,
         .head_width = e,
         .record = {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, batch, heads, tokens},
-        .relative = first || tokens % 2 ? (vx_relative){0} : relative_positions(r, tokens, heads)};
+        .relative = first || tokens % 2 ? (vx_relative){0} : relative_positions(r, tokens, heads),
+        .causal = causal};
     vx_attention_ref(NULL, &a);
     free(y);
     return (vx_attention_bwd){.dy = weights(r, (size_t)(batch * targets * queries) * d, 0.5f),
@@ -39,7 +41,8 @@ static vx_attention_bwd attention_inputs(rng *r, int batch, int targets, int tok
                               .head_width = e,
                               .queries = queries,
                               .first = first,
-                              .relative = a.relative};
+                              .relative = a.relative,
+                              .causal = causal};
 }
 
 static void free_inputs(const vx_attention_bwd *a)
@@ -91,13 +94,12 @@ static void check_dqkv(const float *dqkv, const float *expected, const vx_attent
                what);
 }
 
-static void attention_case(bed *b, rng *r, const int shape[7], int parts)
+static void attention_case(bed *b, rng *r, const int shape[7], int parts, int causal)
 {
-    vx_attention_bwd in =
-        attention_inputs(r, shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6]);
-    const char *what =
-        say(b, "attention_bwd B%d K%d T%d H%d E%d, %d queries from %d, parts %d", in.batch,
-            in.targets, in.tokens, in.heads, in.head_width, in.queries, in.first, parts);
+    vx_attention_bwd in = attention_inputs(r, shape, causal);
+    const char *what = say(b, "%sattention_bwd B%d K%d T%d H%d E%d, %d queries from %d, parts %d",
+                           causal ? "causal " : "", in.batch, in.targets, in.tokens, in.heads,
+                           in.head_width, in.queries, in.first, parts);
     const float *p = in.p;
     in.p = in.first ? NULL : p;
     vx_attention_bwd expected = in, a[2] = {in, in};
@@ -142,7 +144,8 @@ static float *present_p(const vx_attention_bwd *a)
                             .head_width = a->head_width,
                             .record = {p + b * each, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0,
                                        1, a->heads, (int)r},
-                            .relative = a->relative});
+                            .relative = a->relative,
+                            .causal = a->causal});
     free(y);
     return p;
 }
@@ -157,10 +160,10 @@ static void check_near(const float *x, const float *expected, size_t n, const ch
 }
 
 /* What methods want of dp, and some rows of it, against the operations that make it of all. */
-static void for_methods_case(bed *b, rng *r, const int shape[7], vx_product kind, int parts)
+static void for_methods_case(bed *b, rng *r, const int shape[7], vx_product kind, int parts,
+                             int causal)
 {
-    vx_attention_bwd in =
-        attention_inputs(r, shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6]);
+    vx_attention_bwd in = attention_inputs(r, shape, causal);
     const char *what =
         say(b, "attention_bwd for methods B%d K%d T%d H%d E%d, %d queries from %d, kind %d",
             in.batch, in.targets, in.tokens, in.heads, in.head_width, in.queries, in.first, kind);
@@ -276,12 +279,13 @@ void test_attention_bwd__matches_reference(int index)
     if (!bed_open(&b, index, &largest))
         return;
     for (int s = 0; s < (QUICK ? 6 : 7); s++)
-        for (int i = 0; i < 6; i++)
-            attention_case(&b, &r, shapes[s], parts[i]);
+        for (int i = 0; i < 12; i++)
+            attention_case(&b, &r, shapes[s], parts[i / 2], i % 2);
     const vx_device_class *cls = b.dev->cls;
     for (int s = 0; s < 7 && (cls->recomputes_p || strcmp(cls->name, "ref") == 0); s++)
         for (int i = 0; i < 6; i++)
-            for_methods_case(&b, &r, shapes[s], (vx_product)((s + i) % 2), parts[i]);
+            for_methods_case(&b, &r, shapes[s], (vx_product)((s + i) % 2), parts[i],
+                             (s + i) / 2 % 2);
     const bool cpu = strcmp(b.version->device, "cpu") == 0;
     if (cpu) {
         long_attention_case(&b, &r, QUICK ? 60 : 197, 5, 64, QUICK ? 60 : 197);

@@ -367,6 +367,13 @@ START_TEST(test_attention__every_precision_keeps_its_bound)
             a.differentiated = 1;
             run_case(_i, a, "all, for gradients");
             a.differentiated = 0;
+            a.causal = 1;
+            run_case(_i, a, "all, causal");
+            a.record.keep = VX_KEEP_NONE;
+            a.queries = 0;
+            run_case(_i, a, "causal");
+            a.queries = 5;
+            a.causal = 0;
             a.record.keep = VX_KEEP_FUSED;
             for (int fuse = VX_FUSE_MEAN; fuse <= VX_FUSE_MIN; fuse++) {
                 a.record.fuse = (vx_fuse)fuse;
@@ -394,6 +401,10 @@ START_TEST(test_attention__ragged_and_cut_sequences)
         run_case(_i, a, i < 2 ? "ragged" : "from a token on");
         a.queries = 6;
         run_case(_i, a, "ragged or from a token on, some queries");
+        a.causal = 1;
+        run_case(_i, a, "ragged or from a token on, some queries, causal");
+        a.queries = 0;
+        run_case(_i, a, "ragged or from a token on, causal");
         free(qkv);
     }
 }
@@ -477,6 +488,7 @@ START_TEST(test_attention__forms_change_nothing)
         a.relative =
             i % 8 == 1 && !ragged ? relative_positions(&r, a.tokens, a.heads) : (vx_relative){0};
         a.queries = i % 4 == 2 ? 6 : 0;
+        a.causal = i % 5 == 1;
         a.record.keep = ragged || i % 4 == 2 ? VX_KEEP_NONE : (vx_keep)(i % 4);
         const vx_panel_form *to = &vx_panel_forms[forms[i % 3]];
         form_case(_i, a, i % 3 && a.head_width % 32 == 0 ? to : NULL, 1 + i % 3);
@@ -687,6 +699,7 @@ START_TEST(test_attention__gradients_keep_their_bounds)
         float *p = malloc(record_bytes(&a.record));
         a.record.data = p;
         a.relative = n[6] || s % 2 ? (vx_relative){0} : relative_positions(&r, n[2], n[3]);
+        a.causal = s % 3 != 1;
         vx_attention_ref(NULL, &a);
         float *dy = weights(&r, (size_t)(n[0] * n[1] * n[5] * n[3] * n[4]), 0.5f);
         const vx_attention_bwd bwd = {.dy = dy,
@@ -700,7 +713,8 @@ START_TEST(test_attention__gradients_keep_their_bounds)
                                       .head_width = n[4],
                                       .queries = n[5],
                                       .first = n[6],
-                                      .relative = a.relative};
+                                      .relative = a.relative,
+                                      .causal = a.causal};
         vx_attention_bwd right = bwd;
         right.dp = malloc(dp_count(&bwd) * sizeof *right.dp);
         right.dqkv = malloc(dqkv_count(&bwd) * sizeof *right.dqkv);

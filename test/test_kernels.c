@@ -649,15 +649,16 @@ static void check_attended(const float *y, const float *expected, const vx_atten
     }
 }
 
-static void attention_from(bed *b, rng *r, vx_recorded record, int e, int queries, int first)
+static void attention_from(bed *b, rng *r, vx_recorded record, int e, int queries, int first,
+                           int causal)
 {
     const bool placed = !first && ((int)record.keep + (int)record.store + queries) % 2;
     const size_t d = (size_t)(record.heads * e), rows = (size_t)(record.batch * record.tokens);
     const size_t count = rows * d;
     const char *what =
-        say(b, "attention B%d T%d H%d E%d keep %d store %d fuse %d query %d, %d queries from %d",
-            record.batch, record.tokens, record.heads, e, (int)record.keep, (int)record.store,
-            (int)record.fuse, record.query, queries, first);
+        say(b, "%sattention B%d T%d H%d E%d keep %d store %d fuse %d query %d, %d queries from %d",
+            causal ? "causal " : "", record.batch, record.tokens, record.heads, e, (int)record.keep,
+            (int)record.store, (int)record.fuse, record.query, queries, first);
     float *qkv = input(r, rows * 3 * d, NORMAL), *expected = output_f32(count);
     vx_attention a = {.y = expected,
                       .qkv = qkv,
@@ -668,7 +669,8 @@ static void attention_from(bed *b, rng *r, vx_recorded record, int e, int querie
                       .head_width = e,
                       .record = record,
                       .queries = queries,
-                      .first = first};
+                      .first = first,
+                      .causal = causal};
     if (placed)
         a.relative = relative_positions(r, record.tokens, record.heads);
     a.record.data = record.keep ? output(record_bytes(&record)) : NULL;
@@ -693,7 +695,10 @@ static void attention_from(bed *b, rng *r, vx_recorded record, int e, int querie
 
 static void attention_case(bed *b, rng *r, vx_recorded record, int e, int queries)
 {
-    attention_from(b, r, record, e, queries, 0);
+    const bool both = record.store == VX_STORE_F32 && record.fuse == VX_FUSE_MEAN &&
+                      record.query <= 0 && record.tokens < 100;
+    for (int causal = 0; causal <= both; causal++)
+        attention_from(b, r, record, e, queries, 0, causal);
 }
 
 /* Attention from some token on is that of sequences without the tokens before it. */
@@ -758,15 +763,15 @@ static int *some_tokens(int *out, rng *r, const vx_attention *a, int all)
 
 /* Sequences of several lengths. */
 static void ragged_case(bed *b, rng *r, int batch, int longest, int heads, int e, int queries,
-                        int first)
+                        int first, int causal)
 {
     enum { MOST = 9 };
     int starts[MOST + 1] = {0};
     for (int i = 0; i < batch; i++)
         starts[i + 1] = starts[i] + (i == batch / 2 ? longest : rng_int(r, first + 1, longest));
     const size_t d = (size_t)(heads * e), rows = (size_t)starts[batch];
-    const char *what = say(b, "attention of %d sequences of at most %d, %d queries from %d", batch,
-                           longest, queries, first);
+    const char *what = say(b, "%sattention of %d sequences of at most %d, %d queries from %d",
+                           causal ? "causal " : "", batch, longest, queries, first);
     float *qkv = input(r, rows * 3 * d, NORMAL);
     float *y = output_f32(rows * d), *expected = output_f32(rows * d);
     int *tokens_of = malloc(rows * sizeof *tokens_of);
@@ -779,7 +784,8 @@ static void ragged_case(bed *b, rng *r, int batch, int longest, int heads, int e
                       .head_width = e,
                       .starts = starts,
                       .queries = queries,
-                      .first = first};
+                      .first = first,
+                      .causal = causal};
     if (!first) {
         a.relative = relative_positions(r, longest + 12, heads);
         a.tokens_of = some_tokens(tokens_of, r, &a, longest + 12);
@@ -825,18 +831,20 @@ void test_attention__matches_reference(int index)
             }
         }
     }
-    for (int i = 0; i <= 3; i++)
-        ragged_case(&b, &r, 9 - 2 * i, 1 + 11 * i, 3, 5 + i, i == 2 ? 0 : i, 0);
-    ragged_case(&b, &r, 5, 20, 3, 8, 1, 2);
-    ragged_case(&b, &r, 4, 9, 2, 5, 0, 1);
-    if (!QUICK)
-        ragged_case(&b, &r, 2, 197, 2, 64, 0, 0);
+    for (int causal = 0; causal <= 1; causal++) {
+        for (int i = 0; i <= 3; i++)
+            ragged_case(&b, &r, 9 - 2 * i, 1 + 11 * i, 3, 5 + i, i == 2 ? 0 : i, 0, causal);
+        ragged_case(&b, &r, 5, 20, 3, 8, 1, 2, causal);
+        ragged_case(&b, &r, 4, 9, 2, 5, 0, 1, causal);
+        if (!QUICK)
+            ragged_case(&b, &r, 2, 197, 2, 64, 0, 0, causal);
+    }
     for (int i = 0; i < 8; i++) { /* from a token on: one query or all, a row recorded or nothing */
         vx_recorded record = {.batch = 1 + i % 3, .tokens = 19, .heads = 3};
         record.keep = i & 1 ? VX_KEEP_ROW : VX_KEEP_NONE;
         record.store = i & 4 ? VX_STORE_F16 : VX_STORE_F32;
         record.query = i & 2 ? 4 : 11;
-        attention_from(&b, &r, record, 8, i & 2 ? 1 : 0, 4);
+        attention_from(&b, &r, record, 8, i & 2 ? 1 : 0, 4, i % 3 == 0);
         first_case(&b, &r, 1 + i % 3, 5 + 3 * i, 2, 8, 1 + i % 4);
     }
     bed_close(&b);

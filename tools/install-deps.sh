@@ -18,12 +18,13 @@ if command -v pkg-config >/dev/null 2>&1; then
     pkg-config --exists zlib || need zlib1g-dev
     pkg-config --exists libpng || need libpng-dev
     pkg-config --exists nettle || need nettle-dev
+    pkg-config --exists libutf8proc || need libutf8proc-dev
     # Only Debian gives stb a file for pkg-config; the folder's name is the same everywhere.
     # shellcheck disable=SC2046
     printf '#include <stb/stb_image.h>\n#include <stb/stb_image_write.h>\n' |
         ${CC:-cc} $(pkg-config --cflags libcjson 2>/dev/null) -E -x c - >/dev/null 2>&1 || need libstb-dev
 else
-    missing=" libopenblas-dev check libstb-dev libcjson-dev zlib1g-dev libpng-dev nettle-dev pkg-config"
+    missing=" libopenblas-dev check libstb-dev libcjson-dev zlib1g-dev libpng-dev nettle-dev libutf8proc-dev pkg-config"
 fi
 command -v c++ >/dev/null 2>&1 || need g++
 missing=${missing# }
@@ -66,12 +67,12 @@ fi
 cat >&2 <<EOF
 vitx needs packages that are not installed: $missing
 Install them and run make again:
-  Debian, Ubuntu:  sudo apt-get install -y libopenblas-dev check libstb-dev libcjson-dev zlib1g-dev libpng-dev nettle-dev pkg-config g++
+  Debian, Ubuntu:  sudo apt-get install -y libopenblas-dev check libstb-dev libcjson-dev zlib1g-dev libpng-dev nettle-dev libutf8proc-dev pkg-config g++
                    and, for more kinds of pictures, libwebp-dev libtiff-dev libavif-dev libheif-dev,
                    for batch from archives libarchive-dev, for serve libmicrohttpd-dev
-  Fedora:          sudo dnf install -y openblas-devel check-devel stb_image-devel stb_image_write-devel cjson-devel zlib-devel libpng-devel nettle-devel pkgconf-pkg-config gcc-c++
+  Fedora:          sudo dnf install -y openblas-devel check-devel stb_image-devel stb_image_write-devel cjson-devel zlib-devel libpng-devel nettle-devel utf8proc-devel pkgconf-pkg-config gcc-c++
                    and libwebp-devel libtiff-devel libavif-devel libheif-devel libarchive-devel libmicrohttpd-devel
-  Homebrew:        brew install openblas check cjson zlib libpng nettle pkgconf webp libtiff libavif libheif libarchive libmicrohttpd
+  Homebrew:        brew install openblas check cjson zlib libpng nettle utf8proc pkgconf webp libtiff libavif libheif libarchive libmicrohttpd
                    export PKG_CONFIG_PATH="\$(brew --prefix openblas)/lib/pkgconfig:\$(brew --prefix zlib)/lib/pkgconfig:\$(brew --prefix libarchive)/lib/pkgconfig"
                    and, because there is no formula for stb, stb_image.h and stb_image_write.h
                    from https://github.com/nothings/stb into "\$(brew --prefix)/include/stb"

@@ -183,6 +183,66 @@ VITX_API int vitx_explain_forwards(int64_t *out, vitx_context *context,
  */
 VITX_API int vitx_vector_load(float *out, int count, const char *path);
 
+/* ------------------------------------------------------------------ words of a text -------- */
+
+/** A word of a text, and how much it carried. */
+typedef struct vitx_word {
+    size_t start, end; /**< bytes of the text                                                   */
+    int tokens;        /**< tokens of the tower that it is made of; 0: it was cut off           */
+    float relevance;   /**< the sum over these tokens                                           */
+} vitx_word;
+
+/** Which words of a text match a picture. Immutable; independent of all that it was made with. */
+typedef struct vitx_words vitx_words;
+
+typedef struct vitx_words_opts {
+    size_t struct_size;
+    const char *text;   /**< required                                                           */
+    const char *method; /**< NULL or "gradient": sum over a token's row x of the table (with its
+                             position) of x * d cosine / d x, signed. "relevance": the text side
+                             of Chefer, Gur & Wolf 2021 (hila-chefer/Transformer-MM-Explainability
+                             @ 58eaea8, CLIP_explainability.ipynb), but through all blocks: R +=
+                             mean_h max(dA A, 0) R, the row that becomes the vector. Never below 0 */
+    const float *vector; /**< [K] the picture's vector, as vitx_embed() gives it, of any length, if
+                              the program has it already: then the picture is not run, and context
+                              and image may be NULL. NULL: none                                 */
+} vitx_words_opts;
+
+#define VITX_WORDS_OPTS_INIT { sizeof(vitx_words_opts), NULL, NULL, NULL }
+VITX_API void vitx_words_opts_init(vitx_words_opts *out, size_t struct_size);
+
+/**
+ * Says which words of a text carry its cosine with a picture: a backward pass in the text tower,
+ * from the cosine with the picture's vector. A word is a run of characters without white space; a
+ * Chinese or Japanese character and a mark of punctuation are words of their own, unless one token
+ * stands for several.
+ *
+ * @param out      free it with vitx_words_free()
+ * @param context  of the picture tower that the text tower belongs to; runs the picture once
+ * @return like vitx_explain(); VITX_INVALID also: no text, an unknown method
+ */
+VITX_API int vitx_explain_words(vitx_words **out, vitx_texts *texts, vitx_context *context,
+                                const vitx_image *image, const vitx_words_opts *opts);
+VITX_API void vitx_words_free(vitx_words *words);
+
+/** What was found. Strings and arrays live as long as the handle. */
+typedef struct vitx_words_info {
+    size_t struct_size;
+    const char *text;
+    const char *method;
+    const vitx_word *words; /**< [count], in the order of the text                              */
+    int count;
+    int cut;                /**< nonzero: the text was too long, and its end was left out       */
+    double value;           /**< the cosine                                                     */
+    double empty_value;     /**< that of the empty text                                         */
+    double added;           /**< what the tokens carried that are no words: those that begin, end
+                                 or fill up the text                                            */
+} vitx_words_info;
+
+#define VITX_WORDS_INFO_INIT VITX_SIZED(vitx_words_info)
+VITX_API void vitx_words_info_init(vitx_words_info *out, size_t struct_size);
+VITX_API int vitx_words_get_info(vitx_words_info *out, const vitx_words *words);
+
 /* ------------------------------------------------------------------ one basis -------------- */
 
 /**

@@ -184,8 +184,8 @@ typedef struct vitx_model_info {
     const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "eva02", "rope", "pe",
                                     "clip", "siglip", "beit", "aimv2", "internvit", "sapiens2",
                                     "tips"                                                      */
-    const char *naming;        /**< "timm", "huggingface", "open_clip", "meta", "google",
-                                    "big_vision", "torchvision", "mmpretrain"                   */
+    const char *naming;        /**< "timm", "huggingface", "open_clip", "cn_clip", "meta",
+                                    "google", "big_vision", "torchvision", "mmpretrain"         */
     const char *architecture;  /**< the name in the config; "" if the config has none           */
     const char *activation;    /**< "gelu", "gelu_tanh", "quick_gelu", "relu", "swiglu"         */
     const char *pooling;       /**< what the head reads: "token" (class token), "avg" (mean of
@@ -243,6 +243,9 @@ typedef struct vitx_model_info {
     int pool_heads;            /**< heads of an attention-pooling head (pooling "map"); else 0   */
     const char *block;         /**< the steps of a block, as text for people: "norm - attention, 3
                                     heads of 64 - add - norm - mlp 768, gelu - add"             */
+    const char *text;          /**< the text tower in the same files, as text for people: "CLIP: 12
+                                    blocks, width 512, 77 tokens, 49408 ids"; of one that vitx does
+                                    not run "not run: " and why; "" if there is none            */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

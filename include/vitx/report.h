@@ -153,6 +153,14 @@ VITX_API int vitx_report_add_embedding(vitx_report *report, const float *values,
 VITX_API int vitx_report_add_map(vitx_report *report, const vitx_map *map, const char *label);
 
 /**
+ * Adds which words of a text match the picture that was added last: the page shows the sentence
+ * beside the maps of that text.
+ *
+ * @param words  of vitx_explain_words() for that picture
+ */
+VITX_API int vitx_report_add_words(vitx_report *report, const vitx_words *words);
+
+/**
  * Adds the attention of one block, as vitx_attention() gives it: [n,H,T,T], [n,1,T,T] (heads fused:
  * used as their mean) or [n,H,1,T] (the row of the query that the model's head reads).
  *

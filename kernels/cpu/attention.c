@@ -14,12 +14,17 @@
  * while they are computed a task is some queries of a picture, with a loop over the heads; where
  * rows are averaged, a picture and head. Of sequences of different lengths the shorter ones have no
  * use for their last tasks. What is recorded is e divided by its sum, in f32 in every format.
+ *
+ * If no token attends to those behind it, a strip is multiplied with the keys up to about its last
+ * query alone. The few scores among them that are not there become -infinity.
  */
 #include "kernels/cpu/panels.h"
 
+#include <math.h>
 #include <string.h>
 
-#define LEAST_ROWS 32 /* of a task: each packs all of k and v again */
+#define LEAST_ROWS 32  /* of a task: each packs all of k and v again */
+#define CAUSAL_ROWS 32 /* of a causal strip: half of them squared is multiplied for nothing */
 
 typedef struct run {
     vx_cpu *cpu;
@@ -57,6 +62,15 @@ static size_t start_of(const vx_attention *a, int b)
 static int tokens_of(const vx_attention *a, int b)
 {
     return vx_tokens_of(a->starts, b, a->tokens) - a->first;
+}
+
+/* The keys that a strip is multiplied with: if it is causal, steps of as many as two of the widest
+ * vectors, so that a row is summed in the same order wherever its strip ends. */
+static int keys_of(const vx_attention *a, const place *at)
+{
+    enum { STEP = 32 };
+    const int tokens = tokens_of(a, at->b);
+    return a->causal ? vx_least(vx_ceil_div(at->first + at->rows, STEP) * STEP, tokens) : tokens;
 }
 
 /* q, k or v (part 0, 1, 2) of a token: [E], tokens 3HE apart. */
@@ -200,7 +214,7 @@ static void finish(const run *r, const strip *s)
 static void products(const run *r, const place *at, strip *s)
 {
     const vx_attention *a = r->a;
-    const int ld = 3 * a->heads * a->head_width, tokens = tokens_of(a, at->b);
+    const int ld = 3 * a->heads * a->head_width, keys = keys_of(a, at);
     const float *q = r->came ? NULL : part_of(a, 0, at->b, at->h, at->first);
     if (!r->form) {
         vx_cpu_gemm(r->cpu, at->worker,
@@ -212,7 +226,7 @@ static void products(const run *r, const place *at, strip *s)
                                .ldb = ld,
                                .alpha = 1,
                                .m = at->rows,
-                               .n = tokens,
+                               .n = keys,
                                .k = a->head_width});
         return;
     }
@@ -223,7 +237,7 @@ static void products(const run *r, const place *at, strip *s)
                           .b = vx_cpu_room_of(r->cpu, at->worker).panels,
                           .ldb = vx_panel_bytes(r->finer, a->head_width),
                           .m = at->rows,
-                          .panels = vx_ceil_div(tokens, VX_PANEL),
+                          .panels = vx_ceil_div(keys, VX_PANEL),
                           .steps = vx_panel_steps(r->finer, a->head_width),
                           .k = a->head_width};
     if (r->came) {
@@ -249,21 +263,37 @@ static int recorded(const run *r, const place *at)
            first + at->rows > vx_query_first(k->query, k->prefix);
 }
 
+/* Takes the scores of a strip's keys that lie behind the query out of it; what lies behind its last
+ * key becomes 0 if it is recorded. */
+static void mask(const run *r, const place *at, strip *s)
+{
+    const vx_attention *a = r->a;
+    const int keys = keys_of(a, at), all = recorded(r, at) ? tokens_of(a, at->b) : keys;
+    float *row = s->e;
+    for (int i = 0; i < at->rows && a->causal; i++, row += s->lde) {
+        for (int j = at->first + i + 1; j < keys; j++)
+            row[j] = -INFINITY;
+        for (int j = keys; j < all; j++)
+            row[j] = 0;
+    }
+}
+
 /* by of a strip, and e if it is recorded or multiplied in f32: the probabilities are e by. */
 static void exponentials(const run *r, const place *at, strip *s)
 {
     const vx_attention *a = r->a;
-    const int tokens = tokens_of(a, at->b);
+    const int keys = keys_of(a, at);
     float scale = a->scale;
     products(r, at, s);
     if (a->relative.table || !(scale > 0)) {
         r->cpu->pieces.convert(s->e, VX_STORE_F32, s->e, VX_STORE_F32, scale,
-                               (size_t)(at->rows - 1) * s->lde + (size_t)tokens);
+                               (size_t)(at->rows - 1) * s->lde + (size_t)keys);
         vx_cpu_add_relative(r->cpu, s->e, s->lde, &a->relative, at->h, at->first,
                             a->tokens_of ? a->tokens_of + start_of(a, at->b) : NULL, at->rows,
-                            tokens);
+                            keys);
         scale = 1;
     }
+    mask(r, at, s);
     r->cpu->pieces.exponentials(
         &(vx_exponentials){.x = s->e,
                            .by = s->by,
@@ -273,7 +303,7 @@ static void exponentials(const run *r, const place *at, strip *s)
                            .number = r->form ? r->form->number : VX_NUMBER_F32,
                            .scale = scale,
                            .m = at->rows,
-                           .n = tokens,
+                           .n = keys,
                            .kept = !r->form || recorded(r, at)});
 }
 
@@ -281,7 +311,7 @@ static void exponentials(const run *r, const place *at, strip *s)
 static void sums_of_values(const run *r, const place *at, strip *s, int rows)
 {
     const vx_attention *a = r->a;
-    const int tokens = tokens_of(a, at->b);
+    const int tokens = tokens_of(a, at->b), keys = keys_of(a, at);
     if (!r->form) {
         vx_cpu_gemm(r->cpu, at->worker,
                     &(vx_gemm){.c = s->y,
@@ -294,7 +324,7 @@ static void sums_of_values(const run *r, const place *at, strip *s, int rows)
                                .alpha = 1,
                                .m = rows,
                                .n = a->head_width,
-                               .k = tokens});
+                               .k = keys});
         return;
     }
     const int floats = r->form->number == VX_NUMBER_F32;
@@ -307,8 +337,8 @@ static void sums_of_values(const run *r, const place *at, strip *s, int rows)
                                  .ldb = vx_panel_bytes(r->form, tokens),
                                  .m = rows,
                                  .panels = vx_ceil_div(a->head_width, VX_PANEL),
-                                 .steps = vx_panel_steps(r->form, tokens),
-                                 .k = tokens});
+                                 .steps = vx_panel_steps(r->form, keys),
+                                 .k = keys});
 }
 
 /* s->y, of the first `rows` rows, times by, becomes y. */
@@ -546,7 +576,8 @@ static int strip_rows(const run *r, size_t room)
 {
     enum { OF_TILES = VX_STRIP_ROWS, OF_VECTORS = 48 };
     const size_t fit = room / strip_row(r->a);
-    const int most = fit < VX_ROW_SCALES ? (int)fit : VX_ROW_SCALES;
+    const int wanted = r->a->causal ? CAUSAL_ROWS : VX_ROW_SCALES;
+    const int most = fit < (size_t)wanted ? (int)fit : wanted;
     if (!r->form)
         return most;
     return vx_least(most, r->form->number != VX_NUMBER_F32 && r->cpu->flags & VX_CPU_AMX

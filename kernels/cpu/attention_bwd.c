@@ -19,6 +19,7 @@
  */
 #include "kernels/cpu/panels.h"
 
+#include <math.h>
 #include <string.h>
 
 #define LEAST_ROWS 16 /* of a task, and of a strip where there is room: each packs k and v again */
@@ -281,6 +282,9 @@ static void strip(const run *r, const place *at)
         times_keys(r, at, scratch, q, ld_of(a), 1, a->scale);
         vx_cpu_add_relative(r->cpu, scratch, (size_t)t, &a->relative, at->h, at->first, NULL,
                             at->rows, t);
+        for (int i = 0; i < at->rows && a->causal; i++)
+            for (int j = at->first - a->first + i + 1; j < t; j++)
+                scratch[(size_t)i * (size_t)t + (size_t)j] = -INFINITY;
         r->cpu->serial.softmax(&r->cpu->base,
                                &(vx_softmax){.y = scratch, .x = scratch, .m = at->rows, .n = t});
     }

@@ -21,8 +21,9 @@ struct vx_row_stats {
 struct vx_attend {
     vx_view qkv;
     int heads, width, tokens, first; /* tokens: of the longest sequence */
-    float scale;                     /* times log2(e)                   */
-    const int *starts, *tokens_of;   /* memory of the GPU, or NULL      */
+    int causal;
+    float scale;                   /* times log2(e)                   */
+    const int *starts, *tokens_of; /* memory of the GPU, or NULL      */
     vx_relative relative;
     vx_row_stats *stats; /* [rows,H]                           */
     const float *p;      /* [B,H,T,T], or NULL: computed again */
@@ -37,6 +38,7 @@ template <class T> static inline vx_attend vx_attend_of(const vx_cuda *cuda, con
     a.width = op->head_width;
     a.tokens = op->tokens;
     a.first = op->first;
+    a.causal = op->causal;
     a.scale = op->scale * VX_LOG2E;
     a.relative = op->relative;
     return a;
@@ -151,6 +153,26 @@ VX_DEVICE void vx_add_relative(vx_share &c, const vx_attend &a, const vx_head &h
 
 /* ------------------------------------------------------------- scores and probabilities ---- */
 
+/* The keys of a tile of queries, of which the last is token `last`. */
+VX_DEVICE int vx_keys_end(const vx_attend &a, const vx_head &head, int last)
+{
+    return a.causal ? vx_at_most(head.tokens, last + 1) : head.tokens;
+}
+
+/* -infinity where the key lies behind the query. */
+template <bool TURNED> VX_DEVICE void vx_mask_behind(vx_share &c, int i, int j)
+{
+    VX_UNROLL
+    for (int k = 0; k < 4; k++) {
+        VX_UNROLL
+        for (int l = 0; l < 4; l++) {
+            const int row = i + vx_tile_y() + 16 * k, column = j + vx_tile_x() + 16 * l;
+            if (TURNED ? row > column : column > row)
+                c.at[k][l] = -INFINITY;
+        }
+    }
+}
+
 /* Of the m rows from token i on and the n columns from token j on. */
 template <bool TURNED>
 VX_DEVICE void vx_scores(vx_share &c, vx_tile &s, const vx_attend &a, const vx_head &head, int i,
@@ -166,6 +188,8 @@ VX_DEVICE void vx_scores(vx_share &c, vx_tile &s, const vx_attend &a, const vx_h
     }
     if (a.relative.table)
         vx_add_relative<TURNED>(c, a, head, i, m, j, n);
+    if (a.causal)
+        vx_mask_behind<TURNED>(c, i, j);
 }
 
 VX_DEVICE vx_row_stats vx_stats_of(const vx_attend &a, const vx_head &head, int t)

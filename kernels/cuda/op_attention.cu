@@ -4,7 +4,7 @@
  *
  * The largest score and the sum of each row are found first and kept in the scratch (row_stats);
  * the other kernels make each probability from them, final at once, so what is recorded is what
- * the values were multiplied by.
+ * the values were multiplied by. Causal attention is theirs alone.
  */
 #include "kernels/cuda/attention_fast.h"
 
@@ -43,8 +43,9 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS)
     VX_UNROLL
     for (int k = 0; k < 4; k++)
         rows[k] = vx_softmax_none();
-    for (int j = a.first; m > 0 && j < head.tokens; j += VX_TILE) {
-        const int n = vx_at_most(head.tokens - j, VX_TILE);
+    const int end = vx_keys_end(a, head, i + m - 1);
+    for (int j = a.first; m > 0 && j < end; j += VX_TILE) {
+        const int n = vx_at_most(end - j, VX_TILE);
         vx_share c;
         vx_scores<false>(c, s, a, head, i, m, j, n);
         vx_softmax_take(rows, c, n);
@@ -101,10 +102,11 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS)
     const vx_head head = vx_head_of(a, at.b, at.h);
     const int i = a.first + at.tile * VX_TILE, e = (int)blockIdx.y * VX_TILE;
     const int m = vx_at_most(vx_at_most(a.first + out.rows, head.tokens) - i, VX_TILE);
+    const int end = out.record.data ? head.tokens : vx_keys_end(a, head, i + m - 1);
     vx_share o;
     vx_share_clear(o);
-    for (int j = a.first; m > 0 && j < head.tokens; j += VX_TILE) {
-        const int n = vx_at_most(head.tokens - j, VX_TILE);
+    for (int j = a.first; m > 0 && j < end; j += VX_TILE) {
+        const int n = vx_at_most(end - j, VX_TILE);
         vx_share p;
         vx_probabilities<false>(p, s, a, head, i, m, j, n);
         if (out.record.data && e == 0)
@@ -256,11 +258,12 @@ static void attend_fast(vx_cuda *cuda, const vx_attention *op, const vx_attend &
         record_sums(cuda, op, a);
 }
 
-/* Whether they serve: the numbers have to be those that are multiplied. */
+/* Whether they serve: the numbers have to be those that are multiplied, of all pairs. */
 static bool is_fast(const vx_cuda *cuda, const vx_attention *op)
 {
     const bool narrow = op->qkv_n && cuda->number >= VX_CUDA_BF16;
-    return (cuda->features & VX_CUDA_MMA) && (narrow || cuda->number == VX_CUDA_BF16X3) &&
+    return !op->causal && (cuda->features & VX_CUDA_MMA) &&
+           (narrow || cuda->number == VX_CUDA_BF16X3) &&
            (vx_attend_strips_serve(cuda, op->tokens - op->first, op->head_width) ||
             vx_attend_tiles_serve(cuda, op->head_width));
 }

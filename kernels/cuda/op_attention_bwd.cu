@@ -292,8 +292,8 @@ static bool gradients_fast(vx_cuda *cuda, const vx_attention_bwd *op)
     const bool narrow = op->qkv_n && op->dy_n && cuda->number >= VX_CUDA_BF16;
     const int gradients = op->batch * op->targets;
     vx_attend_room room = {cuda->scratch, cuda->scratch_bytes};
-    if (op->p || !(cuda->features & VX_CUDA_MMA) || (!narrow && cuda->number != VX_CUDA_BF16X3) ||
-        !vx_attend_grads_serve(cuda, op->head_width))
+    if (op->p || op->causal || !(cuda->features & VX_CUDA_MMA) ||
+        (!narrow && cuda->number != VX_CUDA_BF16X3) || !vx_attend_grads_serve(cuda, op->head_width))
         return false;
     void *sums = vx_room_take(&room, (size_t)gradients * (size_t)op->heads * (size_t)op->queries *
                                          sizeof(float4));

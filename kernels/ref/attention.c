@@ -44,19 +44,26 @@ static double score(const vx_attention *a, int b, int h, int i, int j)
            vx_ref_relative(&a->relative, h, token_of(a, i), token_of(a, j));
 }
 
+/* The token behind the last one that token i attends to. */
+static int end_of(const vx_attention *a, int i)
+{
+    return a->causal ? i + 1 : a->tokens;
+}
+
 static stats row_stats(const vx_attention *a, int b, int h, int i)
 {
+    const int end = end_of(a, i);
     stats s = {score(a, b, h, i, a->first), 0};
-    for (int j = a->first + 1; j < a->tokens; j++)
+    for (int j = a->first + 1; j < end; j++)
         s.max = fmax(s.max, score(a, b, h, i, j));
-    for (int j = a->first; j < a->tokens; j++)
+    for (int j = a->first; j < end; j++)
         s.sum += exp(score(a, b, h, i, j) - s.max);
     return s;
 }
 
 static double probability(const vx_attention *a, int b, int h, int i, int j, stats s)
 {
-    return exp(score(a, b, h, i, j) - s.max) / s.sum;
+    return j < end_of(a, i) ? exp(score(a, b, h, i, j) - s.max) / s.sum : 0;
 }
 
 static void attend(const vx_attention *a, int b, int h, int i)
@@ -67,7 +74,7 @@ static void attend(const vx_attention *a, int b, int h, int i)
     for (int start = 0; start < a->head_width; start += VX_REF_CHUNK) {
         const int left = a->head_width - start, n = left < VX_REF_CHUNK ? left : VX_REF_CHUNK;
         double sum[VX_REF_CHUNK] = {0};
-        for (int j = a->first; j < a->tokens; j++) {
+        for (int j = a->first; j < end_of(a, i); j++) {
             const double p = probability(a, b, h, i, j, s);
             const float *v = part_of(a, 2, b, h, j) + start;
             for (int e = 0; e < n; e++)

@@ -32,12 +32,18 @@ static double score(const vx_attention_bwd *a, int b, int h, int i, int j)
            vx_ref_relative(&a->relative, h, i, j);
 }
 
+/* The token behind the last one that token i attends to. */
+static int end_of(const vx_attention_bwd *a, int i)
+{
+    return a->causal ? i + 1 : a->tokens;
+}
+
 static double probability(const vx_attention_bwd *a, int b, int h, int i, int j, row r)
 {
     const size_t t = (size_t)a->tokens;
     if (a->p)
         return a->p[(((size_t)b * (size_t)a->heads + (size_t)h) * t + (size_t)i) * t + (size_t)j];
-    return exp(score(a, b, h, i, j) - r.max) / r.sum;
+    return j < end_of(a, i) ? exp(score(a, b, h, i, j) - r.max) / r.sum : 0;
 }
 
 static const float *dy_of(const vx_attention_bwd *a, int g, int h, int i)
@@ -55,9 +61,9 @@ static row row_of(const vx_attention_bwd *a, int g, int h, int i)
 {
     const int b = g / a->targets;
     row r = {-INFINITY, 0, 0};
-    for (int j = a->first; !a->p && j < a->tokens; j++)
+    for (int j = a->first; !a->p && j < end_of(a, i); j++)
         r.max = fmax(r.max, score(a, b, h, i, j));
-    for (int j = a->first; !a->p && j < a->tokens; j++)
+    for (int j = a->first; !a->p && j < end_of(a, i); j++)
         r.sum += exp(score(a, b, h, i, j) - r.max);
     for (int j = a->first; j < a->tokens; j++)
         r.dot += probability(a, b, h, i, j, r) * d_probability(a, g, h, i, j);

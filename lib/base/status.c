@@ -6,9 +6,7 @@
 #include <string.h>
 
 /* Of the thread's last failure. A file's name may be as long as systems take one. */
-static _Thread_local char message[512];
-static _Thread_local char subject[4097];
-static _Thread_local const char *field; /* static text, or NULL */
+static _Thread_local vx_message last; /* its field is static text, or NULL */
 
 const char *vitx_version(void)
 {
@@ -17,17 +15,17 @@ const char *vitx_version(void)
 
 const char *vitx_last_error(void)
 {
-    return message;
+    return last.text;
 }
 
 const char *vitx_last_error_subject(void)
 {
-    return subject[0] ? subject : NULL;
+    return last.subject[0] ? last.subject : NULL;
 }
 
 const char *vitx_last_error_field(void)
 {
-    return field;
+    return last.field;
 }
 
 const char *vitx_status_name(int status)
@@ -43,9 +41,9 @@ const char *vitx_status_name(int status)
 static void shorten(char *text, size_t length)
 {
     static const char gap[] = " ... ";
-    const size_t half = (sizeof message - sizeof gap) / 2;
+    const size_t half = (sizeof last.text - sizeof gap) / 2;
     size_t head = half, tail = length - half;
-    if (length < sizeof message)
+    if (length < sizeof last.text)
         return;
     while (head > 0 && ((unsigned char)text[head] & 0xc0) == 0x80)
         head--;
@@ -64,15 +62,25 @@ static void keep(const char *named, const char *format, va_list args)
         start = snprintf(text, sizeof text, format[0] == ' ' ? "%s" : "%s: ", named);
     if (start < (int)sizeof text)
         vsnprintf(text + start, sizeof text - (size_t)start, format, args);
-    if (named != subject)
-        snprintf(subject, sizeof subject, "%s", named ? named : "");
+    if (named != last.subject)
+        snprintf(last.subject, sizeof last.subject, "%s", named ? named : "");
     shorten(text, strlen(text));
     /* Names in messages come from files: they must not break the line or drive a terminal. */
     for (char *p = text; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = '?';
-    memcpy(message, text, strlen(text) + 1);
-    field = NULL;
+    memcpy(last.text, text, strlen(text) + 1);
+    last.field = NULL;
+}
+
+void vx_message_keep(vx_message *out)
+{
+    *out = last;
+}
+
+void vx_message_put_back(const vx_message *kept)
+{
+    last = *kept;
 }
 
 #undef vx_fail /* status.h */
@@ -102,7 +110,7 @@ int vx_fail_field(int code, const char *name, const char *format, ...)
     va_start(args, format);
     keep(NULL, format, args);
     va_end(args);
-    field = name;
+    last.field = name;
     return code;
 }
 
@@ -113,6 +121,6 @@ int vx_fail_field_in(int code, const char *named, const char *name, const char *
     va_start(args, format);
     keep(named, format, args);
     va_end(args);
-    field = name;
+    last.field = name;
     return code;
 }

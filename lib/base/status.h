@@ -20,6 +20,16 @@ int vx_fail_field(int code, const char *name, const char *format, ...)
 /* Both: a message about a file that a member of an options struct would change. */
 int vx_fail_field_in(int code, const char *named, const char *name, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* The thread's message, to be put back after calls that may fail and whose caller does not. */
+typedef struct vx_message {
+    char text[512];
+    char subject[4097];
+    const char *field;
+} vx_message;
+void vx_message_keep(vx_message *out);
+void vx_message_put_back(const vx_message *kept);
+
 #ifdef __clang_analyzer__ /* it sees one file at a time: what a function that fails returns */
 #define vx_fail(code, ...) ((void)vx_fail(code, __VA_ARGS__), (code))
 #define vx_fail_in(code, ...) ((void)vx_fail_in(code, __VA_ARGS__), (code))

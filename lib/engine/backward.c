@@ -100,14 +100,15 @@ static void classify_bwd(const vx_run *f)
     f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){
         .dx = dx, .dy = h.dmean, .lddy = W, .first = vx_arch_mean_first(f->arch), .batch = h.means,
         .tokens = T, .width = D});
-    /* ... token 0, token 1, and if only these were normalised, their norm */
+    /* ... token 0, token 1, or the last one, and if only these were normalised, their norm */
+    vx_far *const read = dx + h.token;
     for (int t = 0; t < 2; t++) {
         f->ops->copy_rows(f->dev, &(vx_copy_rows){
-            .y = dx + t * D, .ldy = T * D, .x = f->plan->dpooled + t * D, .ldx = W,
+            .y = read + t * D, .ldy = T * D, .x = f->plan->dpooled + t * D, .ldx = W,
             .m = h.put[t], .n = D, .scale = 1});
         f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-            .dx = dx + t * D, .lddx = T * D, .dy = dx + t * D, .lddy = T * D,
-            .x = f->plan->last_x + t * D, .ldx = T * D, .weight = f->w->norm_w,
+            .dx = read + t * D, .lddx = T * D, .dy = read + t * D, .lddy = T * D,
+            .x = f->plan->last_x + h.token + t * D, .ldx = T * D, .weight = f->w->norm_w,
             .eps = f->arch->eps, .rms = f->arch->rms, .m = h.token_rows[t], .n = D, .tokens = 1,
             .targets = f->targets});
     }
@@ -149,10 +150,14 @@ static void mlp_bwd(const vx_run *f, const vx_block_grad_io *b)
         .dx = b->dx, .lddx = b->lddx, .dy_n = b->dnorm2, .lddy = D, .x = b->kept.mid, .ldx = D,
         .weight = w->norm2_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->norm2_rows,
         .n = D, .tokens = b->tokens, .targets = K});
-    /* or the mlp read mid as it is */
+    /* or the mlp read mid as it is, or norm2 that is the residual, too */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
-        .y = b->dx, .ldy = b->lddx, .x_n = b->dnorm2, .ldx = D, .m = b->post_rows, .n = D,
+        .y = b->dx, .ldy = b->lddx, .x_n = b->dnorm2, .ldx = D, .m = b->mid_rows, .n = D,
         .scale = 1, .accumulate = 1});
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = b->dx, .lddx = b->lddx, .dy = b->dx, .lddy = b->lddx, .x = b->kept.mid, .ldx = D,
+        .weight = w->norm2_w, .eps = a->eps, .rms = a->rms, .m = b->stay2_rows, .n = D,
+        .tokens = b->tokens, .targets = K});
 }
 
 /* attention_forward, from its last line to the first: dx is d mid, then d x. */
@@ -184,9 +189,10 @@ static void attention_bwd(const vx_run *f, const vx_block_grad_io *b)
     /* attended = softmax(q k^T / sqrt E + relative) v */
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
         .dqkv_n = b->dqkv, .dp = b->dp, .dy_n = b->dattended, .qkv_n = b->kept.qkv,
-        .p = b->kept.p, .relative = b->relative, .scale = f->scale, .batch = f->batch,
-        .targets = K, .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width,
-        .queries = b->tokens, .product = b->fused, .kind = b->kind, .relu_mean = b->relu_mean});
+        .p = b->kept.p, .relative = b->relative, .causal = a->causal, .scale = f->scale,
+        .batch = f->batch, .targets = K, .tokens = f->tokens, .heads = a->heads,
+        .head_width = a->head_width, .queries = b->tokens, .product = b->fused, .kind = b->kind,
+        .relu_mean = b->relu_mean});
     f->ops->attn_product(f->dev, &b->product);
     /* q, k = rotate(q, k) */
     f->ops->rotate(f->dev, &(vx_rotate){
@@ -221,9 +227,27 @@ static void attention_bwd(const vx_run *f, const vx_block_grad_io *b)
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y = b->dx, .ldy = D, .x = b->dnorm1, .x_n = b->dnorm1_n, .ldx = D, .m = b->plain_rows,
         .n = D, .scale = 1, .accumulate = 1});
+    /* or norm1 is the residual, too: d norm1 is all of that, and d x what its norm makes of it */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = b->stay1_to, .ldy = D, .x = b->dx, .ldx = D, .m = b->stay1_to ? b->plain_rows : 0,
+        .n = D, .scale = 1});
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = b->dx, .lddx = D, .dy = b->dx, .lddy = D, .x = b->kept.x, .ldx = D,
+        .weight = w->norm1_w, .eps = a->eps, .rms = a->rms, .m = b->stay1_rows, .n = D,
+        .tokens = f->tokens, .targets = K});
 }
 
-/* norm_pre; patch embedding: dx -> dinput. */
+static void embed_patches_bwd(const vx_run *f)
+{
+    const vx_arch *a = f->arch;
+    f->ops->patch_embed_bwd(f->dev, &(vx_patch_embed_bwd){
+        .dimage = f->plan->dinput, .dy = f->plan->dx, .w = &f->w->patch, .batch = f->gradients,
+        .channels = a->channels, .height = f->c->recipe.input_height,
+        .width = f->c->recipe.input_width, .patch_height = a->patch_height,
+        .patch_width = a->patch_width, .prefix_count = a->prefix});
+}
+
+/* norm_pre; patch embedding, or the rows of a text: dx -> dinput. */
 static void embed_bwd(const vx_run *f)
 {
     const vx_embed_io e = vx_embed_io_of(f);
@@ -235,12 +259,13 @@ static void embed_bwd(const vx_run *f)
         .dx = dx, .lddx = f->width, .dy = dx, .lddy = f->width, .x = e.embedded, .ldx = f->width,
         .weight = f->w->norm_pre_w, .eps = a->eps, .rms = a->rms, .m = e.norm_rows * f->targets,
         .n = f->width, .tokens = f->tokens, .targets = f->targets});
-    /* embedded = patches W^T + b + positions */
-    f->ops->patch_embed_bwd(f->dev, &(vx_patch_embed_bwd){
-        .dimage = f->plan->dinput, .dy = dx, .w = &f->w->patch, .batch = f->gradients,
-        .channels = a->channels, .height = f->c->recipe.input_height,
-        .width = f->c->recipe.input_width, .patch_height = a->patch_height,
-        .patch_width = a->patch_width, .prefix_count = a->prefix});
+    /* embedded = the input, or patches W^T + b + positions */
+    if (e.text)
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){
+            .y = f->plan->dinput, .x = dx, .m = 1,
+            .n = (int64_t)f->gradients * f->tokens * f->width, .scale = 1});
+    else
+        embed_patches_bwd(f);
 }
 
 /* d of a block's output, before the block's own backward changes it. */

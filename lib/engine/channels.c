@@ -7,8 +7,8 @@
 
 bool vx_channels_serve(const vx_arch *arch, int layer)
 {
-    return vx_plan_class_only(NULL, arch, layer) && !arch->qk_norm && !arch->relative &&
-           arch->rotary.kind == VX_ROTATE_NONE;
+    return vx_plan_class_only(NULL, arch, layer) && !arch->vocabulary && !arch->qk_norm &&
+           !arch->relative && arch->rotary.kind == VX_ROTATE_NONE;
 }
 
 int vx_channels_at_once(const vitx_context *c)

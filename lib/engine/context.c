@@ -45,6 +45,8 @@ void vitx_context_info_init(vitx_context_info *out, size_t struct_size)
 
 size_t vx_context_input_count(const vitx_context *c)
 {
+    if (c->arch.vocabulary)
+        return (size_t)vx_arch_tokens(&c->arch) * (size_t)c->arch.width;
     return (size_t)c->arch.channels * (size_t)c->recipe.input_height *
            (size_t)c->recipe.input_width;
 }
@@ -369,14 +371,21 @@ int vx_context_reserve(vitx_context *c)
     VX_TRY(vx_context_bytes(&bytes, c, c->dev));
     VX_TRY(vx_block_reserve(c, &c->memory, vx_context_activation_bytes(c), "the activations"));
     vx_arena arena = {.base = c->memory.memory};
-    vx_activations_place(&c->act, &arena, c, c->max_batch, c->max_batch);
-    VX_TRY(vx_activations_reserve_host(c, &c->act, c->max_batch, c->max_batch));
+    const int sequences = vx_context_sequences(c);
+    vx_activations_place(&c->act, &arena, c, c->max_batch, sequences);
+    VX_TRY(vx_activations_reserve_host(c, &c->act, c->max_batch, sequences));
     VX_TRY(vx_context_reserve_device(c));
     VX_TRY(resample_positions(c));
     VX_TRY(make_rotations(c));
     VX_TRY(resample_relative(c));
     c->sized = true;
     return VITX_OK;
+}
+
+static int texts_at_once(const vx_arch *a, int wanted)
+{
+    const int fit = VX_TEXTS_ROWS / vx_arch_tokens(a), most = fit > 0 ? fit : 1;
+    return wanted > 0 && wanted < most ? wanted : most;
 }
 
 /* Options that say how large things are: what a preview needs. */
@@ -390,7 +399,9 @@ static int read_sizes(vitx_context *c, int *threads, const vitx_context_opts *o)
         return vx_fail(VITX_INVALID, "max_batch = %d: 1 to 1024 are accepted", o->max_batch);
     *threads = o->threads ? o->threads : vx_cpu_count();
     *threads = *threads > 256 ? 256 : *threads;
-    c->max_batch = o->max_batch ? o->max_batch : 1;
+    c->max_batch = c->model->arch.vocabulary ? texts_at_once(&c->model->arch, o->max_batch)
+                   : o->max_batch            ? o->max_batch
+                                             : 1;
     VX_TRY(vx_size_begin(&size, c->model, o));
     c->arch = size.arch;
     c->recipe = size.recipe;

@@ -11,7 +11,7 @@
  *
  * With swiglu F is twice the hidden width. W is D, or 2D if the head reads two vectors; then there
  * are no features. S, sequences at once, is B, and more for variants of a
- * picture: some have fewer than T tokens.
+ * picture and for texts: some have fewer than T tokens. The input of a text tower is [B,T,D].
  *
  * x is the residual stream; y what a norm makes of it; wide holds qkv and the attention's output
  * in a block's first half and the hidden layer in its second, each with room for the device's own
@@ -120,7 +120,8 @@ struct vitx_context {
     int max_tokens;
     size_t trace_budget, memory_budget;
     vx_pos_rule positions; /* how position embeddings are resampled */
-    bool varies; /* each picture has its own input size: VITX_FIT_KEEP, VITX_RESIZE_PATCHES */
+    bool varies; /* each picture has its own input size: VITX_FIT_KEEP, VITX_RESIZE_PATCHES; or
+                  * texts are run */
     int within_height, within_width; /* of VITX_FIT_KEEP: what inputs lie within; 0: anything */
     int max_patches;                 /* of VITX_RESIZE_PATCHES: of an input; else 0 */
     bool sized;                      /* memory is laid out for arch and recipe (size.h) */
@@ -187,7 +188,19 @@ int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char 
 /* The same for memory of the host: pinned, if the device has such. */
 int vx_host_block_reserve(vitx_context *c, vx_host_block *block, size_t bytes, const char *what);
 
-/* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. */
+/* Tokens of texts at once, at most (or one text): what is computed of them stays in the caches, and
+ * the weights are read seldom enough to cost little. And how many shorter texts may be in the place
+ * of one of full length (engine/texts.h). */
+enum { VX_TEXTS_ROWS = 1024, VX_TEXTS_SHORTER = 16 };
+
+/* Sequences at once. */
+static inline int vx_context_sequences(const vitx_context *c)
+{
+    return c->arch.vocabulary ? c->max_batch * VX_TEXTS_SHORTER : c->max_batch;
+}
+
+/* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. Of
+ * a text tower it is the tokens' rows. */
 size_t vx_context_input_count(const vitx_context *c);
 
 #endif

@@ -57,7 +57,7 @@ size_t vx_context_activation_bytes(const vitx_context *c)
 {
     vx_activations act;
     vx_arena arena = {0};
-    vx_activations_place(&act, &arena, c, c->max_batch, c->max_batch);
+    vx_activations_place(&act, &arena, c, c->max_batch, vx_context_sequences(c));
     return arena.overflow ? SIZE_MAX : arena.size;
 }
 
@@ -73,7 +73,8 @@ static vx_dims dims_with(const vitx_context *c, int variants, int channels)
     const vx_arch *a = &c->arch;
     const int tokens = vx_arch_tokens(a);
     const int batch = larger(larger(c->max_batch, variants), channels / tokens + 1);
-    const int sequences = larger(variants * VX_VARIANTS_SHORTER, channels);
+    const int shorter = larger(variants * VX_VARIANTS_SHORTER, channels);
+    const int sequences = a->vocabulary ? larger(shorter, vx_context_sequences(c)) : shorter;
     return (vx_dims){.batch = batch,
                      .tokens = tokens,
                      .width = a->width,
@@ -116,8 +117,13 @@ int vx_context_bytes(size_t *out, const vitx_context *c, const vx_device *dev)
     const vx_dims dims = vx_context_dims(c);
     *out = bytes_with(c, dev, &dims);
     if (*out == SIZE_MAX)
-        return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted",
-                       c->max_batch);
+        return vx_fail(VITX_NOMEM, "the activations of %d %s are more than can be counted",
+                       c->max_batch, a->vocabulary ? "texts" : "pictures");
+    if (c->memory_budget && *out > c->memory_budget && a->vocabulary)
+        return vx_fail_field(VITX_NOMEM, "memory_budget",
+                             "the activations of %d texts of %d tokens take %zu bytes, the budget "
+                             "is %zu: take a smaller batch, or raise memory_budget",
+                             c->max_batch, vx_arch_tokens(a), *out, c->memory_budget);
     if (c->memory_budget && *out > c->memory_budget)
         return vx_fail_field(
             VITX_NOMEM, "memory_budget",
@@ -196,11 +202,11 @@ int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
 {
     const size_t bytes = vx_context_plan_bytes(c, plan, batch);
     if (bytes > c->trace_budget)
-        return vx_fail_field(
-            VITX_NOMEM, "trace_budget",
-            "what has to be recorded of %d pictures takes %zu bytes, the budget is %zu: "
-            "record less, or raise trace_budget",
-            batch, bytes, c->trace_budget);
+        return vx_fail_field(VITX_NOMEM, "trace_budget",
+                             "what has to be recorded of %d %s takes %zu bytes, the budget is %zu: "
+                             "record less, or raise trace_budget",
+                             batch, c->arch.vocabulary ? "texts" : "pictures", bytes,
+                             c->trace_budget);
     VX_TRY(vx_block_reserve(c, trace, bytes, "recorded attention and gradients"));
     vx_arena arena = {.base = trace->memory};
     if (arena.base)

@@ -12,18 +12,30 @@
 #include "engine/share.h"
 
 /* clang-format off */
-/* Tokens: patches W + b + positions, the prefix before them; [norm_pre]. */
+static void embed_patches(const vx_run *f, const vx_embed_io *e)
+{
+    const vx_arch *a = f->arch;
+    const vitx_recipe *input = &f->c->recipe;
+    f->ops->patch_embed(f->dev, &(vx_patch_embed){
+        .y = e->embedded, .image = f->act->input, .w = &f->w->patch, .prefix = f->w->prefix,
+        .pos = e->pos, .batch = f->batch, .channels = a->channels,
+        .height = input->input_height, .width = input->input_width,
+        .patch_height = a->patch_height, .patch_width = a->patch_width, .prefix_count = a->prefix});
+}
+
+/* Tokens: patches W + b + positions, the prefix before them, or the rows of a text; [norm_pre]. */
 static void embed(vitx_context *c, const vx_pass *pass)
 {
     const vx_run run = vx_run_of(c, pass), *f = &run;
     const vx_embed_io e = vx_embed_io_of(f);
     const vx_arch *a = f->arch;
 
-    f->ops->patch_embed(f->dev, &(vx_patch_embed){
-        .y = e.embedded, .image = f->act->input, .w = &f->w->patch, .prefix = f->w->prefix,
-        .pos = e.pos, .batch = f->batch, .channels = a->channels,
-        .height = c->recipe.input_height, .width = c->recipe.input_width,
-        .patch_height = a->patch_height, .patch_width = a->patch_width, .prefix_count = a->prefix});
+    if (e.text)
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){
+            .y = e.embedded, .x = f->act->input, .m = 1, .n = (int64_t)f->rows * f->width,
+            .scale = 1});
+    else
+        embed_patches(f, &e);
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = e.x, .ldy = f->width, .x = e.embedded, .ldx = f->width, .weight = f->w->norm_pre_w,
         .bias = f->w->norm_pre_b, .eps = a->eps, .rms = a->rms, .m = e.norm_rows, .n = f->width});
@@ -34,7 +46,8 @@ static void embed(vitx_context *c, const vx_pass *pass)
         .n = (int64_t)f->tokens * f->width - prefix, .scale = 1, .accumulate = 1});
 }
 
-/* mid = x + ls1 * proj(attention(qkv(norm1(x)))), or with the norm behind, mid = x + norm1(...) */
+/* mid = x + ls1 * proj(attention(qkv(norm1(x)))), or with the norm behind, mid = x + norm1(...), or
+ * with norm_stays, mid = norm1(x) + ... */
 static void attention_forward(const vx_run *f, const vx_block_io *b)
 {
     const vx_block_weights *w = b->w;
@@ -43,8 +56,9 @@ static void attention_forward(const vx_run *f, const vx_block_io *b)
 
     /* norm1 = layernorm(x) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
-        .y_n = b->norm1, .ldy = D, .x = b->x, .ldx = D, .weight = w->norm1_w, .bias = w->norm1_b,
-        .eps = a->eps, .rms = a->rms, .m = b->norm1_rows, .n = D, .y_form = b->norm1_form});
+        .y = b->stay1, .y_n = b->norm1, .ldy = D, .x = b->x, .ldx = D, .weight = w->norm1_w,
+        .bias = w->norm1_b, .eps = a->eps, .rms = a->rms, .m = b->norm1_rows, .n = D,
+        .y_form = b->norm1_form});
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y = b->norm1_to, .ldy = D, .x = b->plain, .x_n = b->norm1, .ldx = D,
         .m = b->norm1_recorded, .n = D, .scale = 1});
@@ -79,13 +93,13 @@ static void attention_forward(const vx_run *f, const vx_block_io *b)
         .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width, .record = b->record,
         .starts = f->pass->starts, .tokens_of = f->pass->tokens_of, .relative = b->relative,
         .queries = b->queries, .differentiated = f->differentiated, .qkv_form = b->qkv_form,
-        .y_form = b->attended_form});
-    /* the rows that go on, if the class tokens have to be collected */
+        .y_form = b->attended_form, .causal = a->causal});
+    /* the rows that go on, if they have to be collected */
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
-        .y_n = b->from.at, .a_n = b->attended, .from = f->pass->starts, .rows = b->picked,
+        .y_n = b->from.at, .a_n = b->attended, .from = f->read_rows, .rows = b->picked,
         .width = A});
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
-        .y = b->in.at, .a = b->x, .from = f->pass->starts, .rows = b->picked, .width = D});
+        .y = b->in.at, .a = b->through, .from = f->read_rows, .rows = b->picked, .width = D});
     /* attended = its first half + its second half, which is negative */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y_n = b->from.at, .ldy = b->from.ld, .x_n = vx_run_at(f, b->from.at, (size_t)O),
@@ -111,7 +125,8 @@ static void attention_forward(const vx_run *f, const vx_block_io *b)
         .m = b->post_rows, .n = D});
 }
 
-/* out = mid + ls2 * fc2(act(fc1(norm2(mid)))), or with the norm behind, out = mid + norm2(...) */
+/* out = mid + ls2 * fc2(act(fc1(norm2(mid)))), or with the norm behind, out = mid + norm2(...), or
+ * with norm_stays, out = norm2(mid) + ... */
 static void mlp_forward(const vx_run *f, const vx_block_io *b)
 {
     const vx_block_weights *w = b->w;
@@ -120,9 +135,9 @@ static void mlp_forward(const vx_run *f, const vx_block_io *b)
 
     /* norm2 = layernorm(mid) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
-        .y_n = b->norm2, .ldy = D, .x = b->mid.at, .ldx = b->mid.ld, .weight = w->norm2_w,
-        .bias = w->norm2_b, .eps = a->eps, .rms = a->rms, .m = b->norm2_rows,
-        .n = D, .y_form = b->norm2_form});
+        .y = b->stay2, .y_n = b->norm2, .ldy = D, .x = b->mid.at, .ldx = b->mid.ld,
+        .weight = w->norm2_w, .bias = w->norm2_b, .eps = a->eps, .rms = a->rms,
+        .m = b->norm2_rows, .n = D, .y_form = b->norm2_form});
     /* pre = norm2 W^T + b, hidden = act(pre) */
     f->ops->linear(f->dev, &(vx_linear){
         .y_n = b->hidden, .ldy = F, .pre_n = b->pre, .ldp = F, .x = b->plain2, .x_n = b->norm2,
@@ -139,7 +154,7 @@ static void mlp_forward(const vx_run *f, const vx_block_io *b)
     /* out = mid + ls2 * (hidden W^T + b) */
     f->ops->linear(f->dev, &(vx_linear){
         .y = b->fc2.at, .ldy = b->fc2.ld, .x_n = b->hidden, .ldx = F, .w = &w->fc2, .gamma = w->ls2,
-        .residual = b->fc2_add, .ldr = b->mid.ld, .m = b->out_rows,
+        .residual = b->fc2_add, .ldr = b->fc2_ld, .m = b->out_rows,
         .x_formed = b->hidden_form != NULL});
     /* or out = mid + layernorm(branch2), branch2 = hidden W^T + b */
     f->ops->layernorm(f->dev, &(vx_layernorm){
@@ -245,13 +260,13 @@ static void classify(const vx_run *f, const vx_head_io *h)
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = f->act->normed, .ldy = D, .x = h->x, .ldx = D, .weight = f->w->norm_w,
         .bias = f->w->norm_b, .eps = f->arch->eps, .rms = f->arch->rms, .m = h->all_rows, .n = D});
-    /* pooled = token 0, token 1 */
+    /* pooled = token 0, token 1; or the last one */
     for (int t = 0; t < 2; t++) {
         f->ops->copy_rows(f->dev, &(vx_copy_rows){
             .y = pooled + t * D, .ldy = W, .x = h->token.at + t * D, .ldx = h->token.ld,
             .m = h->copied[t], .n = D, .scale = 1});
         f->ops->gather_rows(f->dev, &(vx_gather_rows){
-            .y = pooled + t * D, .ldy = W, .a = h->tokens + t * D, .from = f->pass->starts,
+            .y = pooled + t * D, .ldy = W, .a = h->tokens + t * D, .from = f->read_rows,
             .rows = h->collected[t], .width = D});
     }
     /* ... the mean over the patches; over none it is 0 */
@@ -274,7 +289,7 @@ static int run_blocks(vitx_context *c, const vx_pass *pass)
     const vx_run f = vx_run_of(c, pass);
     vx_far *x = vx_stream(&f, pass->first);
     vx_rows last = {x, f.width};
-    bool picked = false; /* the last block has gone on with the class tokens alone */
+    bool picked = false; /* the last block has gone on with the tokens that the head reads alone */
     for (int l = pass->first; l < f.arch->depth; l++) {
         const vx_block_io b = vx_block_io_of(&f, l);
         if (!vx_block_shared(&f, l))

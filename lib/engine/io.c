@@ -22,6 +22,7 @@ vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
                     .batch = pass->batch,
                     .tokens = tokens,
                     .rows = pass->starts ? pass->starts[pass->batch] : pass->batch * tokens,
+                    .read_rows = pass->lasts ? pass->lasts : pass->starts,
                     .width = a->width,
                     .attention_width = vx_arch_attention(a),
                     .attended_width = vx_arch_attended(a),
@@ -52,7 +53,8 @@ vx_embed_io vx_embed_io_of(const vx_run *f)
     const bool normed = f->w->norm_pre_w != NULL, kept = normed && f->plan && f->plan->embedded;
     const vx_far *pos = f->c->pos ? f->c->pos : f->w->pos;
     const bool late = f->arch->pos_late && pos;
-    return (vx_embed_io){.embedded = kept ? f->plan->embedded : x,
+    return (vx_embed_io){.text = f->arch->vocabulary > 0,
+                         .embedded = kept ? f->plan->embedded : x,
                          .x = x,
                          .pos = late ? NULL : pos,
                          .norm_rows = normed ? f->rows : 0,
@@ -78,6 +80,15 @@ static void post_norm(vx_block_io *b, const vx_run *f, int l)
     b->proj_add = b->fc2_add = NULL;
 }
 
+/* What the norms make is the residual, too, so it is floats. */
+static void norm_stays(vx_block_io *b, const vx_run *f)
+{
+    b->norm1 = NULL;
+    b->plain = b->through = b->stay1 = f->act->normed;
+    b->norm2 = NULL;
+    b->plain2 = b->stay2 = f->act->normed; /* nobody reads the first one's by then */
+}
+
 /* Floats that are to be recorded are made where they are recorded if the narrow type is float; else
  * they are copied there. */
 static void record_norm1(vx_block_io *b, const vx_run *f, vx_far *to)
@@ -88,11 +99,18 @@ static void record_norm1(vx_block_io *b, const vx_run *f, vx_far *to)
     b->norm1_recorded = same ? 0 : f->rows;
 }
 
-/* Behind the attention only the class tokens go on. If the sequences are equally long, the class
- * tokens lie at equal distances and stay where they are; else they are collected. */
-static void class_tokens(vx_block_io *b, const vx_run *f)
+/* Of an array that may be NULL. */
+static vx_rows rows_from(vx_far *at, size_t floats, int ld)
+{
+    return (vx_rows){floats ? at + floats : at, ld};
+}
+
+/* Behind the attention only the class tokens, or the last ones, go on. If the sequences are equally
+ * long, they lie at equal distances and stay where they are; else they are collected. */
+static void tokens_alone(vx_block_io *b, const vx_run *f)
 {
     const int D = f->width, A = f->attention_width;
+    const size_t token = vx_read_token(f);
     b->m = f->batch;
     if (f->pass->starts) {
         b->picked = f->batch;
@@ -100,16 +118,16 @@ static void class_tokens(vx_block_io *b, const vx_run *f)
         b->in = b->mid = b->out = (vx_rows){f->act->pooled, D};
         return;
     }
-    b->from = (vx_narrow_rows){b->attended, f->tokens * A};
-    b->in = (vx_rows){b->x, f->tokens * D};
-    b->mid = b->out = (vx_rows){b->next, f->tokens * D};
+    b->from = (vx_narrow_rows){vx_run_at(f, b->attended, token * (size_t)A), f->tokens * A};
+    b->in = rows_from(b->through, token * (size_t)D, f->tokens * D);
+    b->mid = b->out = rows_from(b->next, token * (size_t)D, f->tokens * D);
 }
 
 static void all_tokens(vx_block_io *b, const vx_run *f)
 {
     b->m = f->rows;
     b->from = (vx_narrow_rows){b->attended, f->attention_width};
-    b->in = (vx_rows){b->x, f->width};
+    b->in = (vx_rows){b->through, f->width};
     b->mid = b->out = (vx_rows){b->next, f->width};
 }
 
@@ -145,9 +163,9 @@ static const vx_packing *qkv_form(const vx_block_io *b, const vx_run *f)
 static void forms(vx_block_io *b, const vx_run *f)
 {
     const vx_arch *a = f->arch;
-    if (!b->norm1_to && b->norm1_rows && !a->parallel)
+    if (!b->norm1_to && b->norm1_rows && b->norm1 && !a->parallel)
         b->norm1_form = b->w->qkv.packing;
-    if (b->norm2_rows)
+    if (b->norm2_rows && b->norm2)
         b->norm2_form = b->w->fc1.packing;
     if (b->hidden && !a->mlp_norm && a->act != VX_ACT_SWIGLU)
         b->hidden_form = b->w->fc2.packing;
@@ -166,6 +184,7 @@ static vx_block_io block_io(const vx_run *f, int l, vx_far *x, vx_far *next)
                      .qk_rows = f->arch->qk_norm ? f->rows : 0,
                      .sequences = f->batch,
                      .x = x,
+                     .through = x,
                      .norm1 = f->act->y,
                      .qkv = f->act->wide,
                      .relative = relative_of(f, l),
@@ -176,8 +195,10 @@ static vx_block_io block_io(const vx_run *f, int l, vx_far *x, vx_far *next)
                      .hidden = f->act->wide,
                      .next = next};
     b.pre = f->arch->act == VX_ACT_SWIGLU ? b.hidden : NULL;
+    if (f->arch->norm_stays)
+        norm_stays(&b, f);
     if (vx_plan_class_only(f->plan, f->arch, l))
-        class_tokens(&b, f);
+        tokens_alone(&b, f);
     else
         all_tokens(&b, f);
     b.out_rows = b.m;
@@ -186,7 +207,8 @@ static vx_block_io block_io(const vx_run *f, int l, vx_far *x, vx_far *next)
     b.proj = b.mid;
     b.fc2 = b.out;
     b.proj_add = b.in.at;
-    b.fc2_add = b.mid.at;
+    b.fc2_add = b.stay2 ? b.stay2 : b.mid.at;
+    b.fc2_ld = b.stay2 ? f->width : b.mid.ld;
     if (f->arch->post_norm)
         post_norm(&b, f, l);
     b.differences = f->arch->differential ? b.m : 0;
@@ -218,7 +240,8 @@ static void keep(vx_block_io *b, const vx_run *f, const vx_kept *kept)
         b->branch2 = b->fc2.at = kept->branch2;
     } else {
         b->proj = b->mid;
-        b->fc2_add = kept->mid;
+        b->fc2_add = b->stay2 ? b->stay2 : kept->mid;
+        b->fc2_ld = f->width;
     }
     b->hidden_to = kept->hidden;
     b->hidden_kept = b->mlp_norm_rows;
@@ -236,7 +259,8 @@ vx_block_io vx_block_io_of(const vx_run *f, int l)
     }
     const bool few =
         b.record.keep == VX_KEEP_NONE || (b.record.keep == VX_KEEP_ROW && b.record.query >= 0);
-    b.queries = vx_plan_class_only(f->plan, f->arch, l) && few ? 1 : 0;
+    const bool first_alone = f->arch->pool == VX_POOL_TOKEN;
+    b.queries = vx_plan_class_only(f->plan, f->arch, l) && first_alone && few ? 1 : 0;
     if (l == pass->first && (pass->at_norm1 || pass->attended))
         b.norm1_rows = b.norm1_recorded = 0;
     if (l == pass->first && pass->attended)
@@ -325,7 +349,10 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
         .angles = angles_of(f, l),
         .dnorm1 = p->dtokens[VX_AT_NORM1],
         .dnorm1_n = p->dtokens[VX_AT_NORM1] ? NULL : plan->dy};
-    b.norm2_rows = f->arch->post_norm || f->arch->parallel ? 0 : b.rows;
+    const bool stays = f->arch->norm_stays, plain = f->arch->post_norm || stays;
+    b.norm2_rows = plain || f->arch->parallel ? 0 : b.rows;
+    b.mid_rows = plain ? b.rows : 0;
+    b.stay2_rows = stays ? b.rows : 0;
     b.post_rows = f->arch->post_norm ? b.rows : 0;
     if (f->arch->post_norm)
         b.branch = (vx_rows){plan->dbranch, f->width};
@@ -349,7 +376,9 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
         b.qk_rows = f->arch->qk_norm ? all : 0;
         b.parallel_rows = f->arch->parallel ? all : 0;
     }
-    b.norm1_rows = further && !f->arch->post_norm ? all : 0;
-    b.plain_rows = further && f->arch->post_norm ? all : 0;
+    b.norm1_rows = further && !plain ? all : 0;
+    b.plain_rows = (further && plain) || (b.dnorm1 && stays) ? all : 0;
+    b.stay1_to = stays ? p->dtokens[VX_AT_NORM1] : NULL;
+    b.stay1_rows = further && stays ? all : 0;
     return b;
 }

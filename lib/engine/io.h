@@ -25,6 +25,7 @@ typedef struct vx_run {
     const vx_ops *ops;
     const vx_activations *act;
     int batch, tokens, rows, width, attention_width;
+    const int *read_rows;    /* the pass's starts, or lasts if the head reads these; or NULL */
     int attended_width;      /* of attention_width what proj reads */
     int qk_groups;           /* parts of q, or of k, that are normalised each by itself */
     int targets, gradients;  /* K, G: of the backward pass */
@@ -53,6 +54,12 @@ typedef struct vx_rows {
     int ld;
 } vx_rows;
 
+/* The token of each sequence that the head reads alone, if they are equally long. */
+static inline size_t vx_read_token(const vx_run *f)
+{
+    return f->arch->pool == VX_POOL_LAST ? (size_t)f->tokens - 1 : 0;
+}
+
 /* Rows `ld` elements apart. */
 typedef struct vx_narrow_rows {
     vx_narrow *at;
@@ -61,6 +68,7 @@ typedef struct vx_narrow_rows {
 
 /* Where the tokens come out of the embedding: behind norm_pre, and before it if there is one. */
 typedef struct vx_embed_io {
+    bool text;              /* the input is the tokens themselves, there are no patches */
     vx_far *embedded, *x;   /* [M,D] */
     const vx_far *pos;      /* [gh*gw,D] the weights' own, or the context's for another grid; NULL:
                           * there are none, or they are added late */
@@ -77,12 +85,14 @@ typedef struct vx_block_io {
     vx_far *x;                           /* [M,D] the block's input                      */
     vx_narrow *norm1;                    /* [M,D] what the attention reads               */
     const vx_far *plain;                 /* ... if that is x as it is: norm1 is NULL     */
-    const vx_packing *norm1_form;        /* qkv's, if nothing else reads norm1; or NULL  */
-    vx_far *norm1_to;                    /* [M,D] where it is recorded in floats         */
-    int norm1_recorded;         /* of these rows: M, or 0: not wanted, or norm1 lies there */
-    vx_narrow *qkv;             /* [M,3A]                                       */
-    const vx_packing *qkv_form; /* the attention's, if nothing else reads qkv; or NULL */
-    int qk_rows;                /* rows whose q and k are normalised: M, or 0   */
+    vx_far *stay1;   /* [M,D] what norm1 makes, if it is the residual, too: norm1 is NULL */
+    vx_far *through; /* [M,D] the residual: x, or stay1                             */
+    const vx_packing *norm1_form; /* qkv's, if nothing else reads norm1; or NULL  */
+    vx_far *norm1_to;             /* [M,D] where it is recorded in floats         */
+    int norm1_recorded;           /* of these rows: M, or 0: not wanted, or norm1 lies there */
+    vx_narrow *qkv;               /* [M,3A]                                       */
+    const vx_packing *qkv_form;   /* the attention's, if nothing else reads qkv; or NULL */
+    int qk_rows;                  /* rows whose q and k are normalised: M, or 0   */
     int qk_kept;          /* ... of which the backward pass reads what they were before: M, or 0 */
     vx_narrow *qk;        /* [M,2A] these */
     const vx_far *angles; /* by which queries and keys are rotated (rotary.h) */
@@ -92,21 +102,23 @@ typedef struct vx_block_io {
     const vx_packing *attended_form; /* as norm1_form: proj's, or NULL */
     vx_recorded record;
     int queries;            /* as in vx_attention */
-    int picked;             /* class tokens that have to be collected: B, or 0 */
+    int picked;             /* tokens that go on alone and have to be collected: B, or 0 */
     vx_narrow_rows from;    /* [m,A] the rows of `attended` that go on */
     int differences;        /* of these, rows whose second half is added to the first: m, or 0 */
     int attn_norm_rows;     /* ... that are normalised: m, or 0 */
     int attended_kept;      /* ... of which the backward pass reads what they were: m, or 0 */
     vx_narrow *attended_to; /* [m,A] these */
-    vx_rows in;             /* [m,D] the rows of x that go on          */
+    vx_rows in;             /* [m,D] the rows of `through` that go on  */
     vx_rows mid;            /* [m,D] */
     int post_rows, out_post_rows; /* rows normalised behind attention and mlp: m, or 0  */
     vx_far *branch1, *branch2;    /* [m,D] these before it                                  */
     vx_rows proj, fc2;            /* where these products go: mid and out, or the branches       */
     const vx_far *proj_add, *fc2_add; /* what is added to them: in and mid, or NULL      */
+    int fc2_ld;                       /* of fc2_add                                      */
     int norm2_rows;                   /* m, or 0 */
     vx_narrow *norm2;     /* [m,D] what the mlp reads                                    */
     const vx_far *plain2; /* ... if that is mid: norm2 is NULL                           */
+    vx_far *stay2;        /* [m,D] as stay1                                              */
     const vx_packing *norm2_form, *hidden_form; /* as norm1_form: fc1's, fc2's, or NULL  */
     int ld2;                                    /* of either */
     vx_narrow *pre;                             /* [m,F] or NULL: not wanted               */
@@ -135,6 +147,8 @@ typedef struct vx_block_grad_io {
     int post_rows;        /* of these, rows whose branches were normalised: rows, or 0 */
     vx_rows branch;       /* [rows,D] d of a branch: dx itself, or before its norm     */
     int norm2_rows;       /* rows of the norm before the mlp: rows, or 0               */
+    int mid_rows;         /* rows if the mlp read mid itself, or what is the residual, too; or 0 */
+    int stay2_rows;       /* of these, rows that norm2 made: rows, or 0                */
     int parallel_rows;    /* of dnorm1: rows of norm1 that the mlp read, too: G*T, or 0 */
     vx_narrow *dhidden;   /* [rows,F] */
     vx_act act;           /* what fc2's backward goes through: the activation, unless there is */
@@ -153,7 +167,9 @@ typedef struct vx_block_grad_io {
     int dqkv_rows;           /* G*T, or 0: nothing below the attention is wanted */
     int qk_rows;             /* of these, rows whose q and k were normalised: G*T, or 0 */
     int norm1_rows;          /* G*T, or 0: nothing below norm1, or norm1 is behind */
-    int plain_rows;          /* G*T if the attention read x itself, or 0        */
+    int plain_rows;          /* G*T if the attention read x itself, or what is the residual, too */
+    vx_far *stay1_to;        /* [G,T,D] where d of the latter is recorded, or NULL */
+    int stay1_rows;          /* G*T if norm1 made it, or 0                      */
     vx_attn_product product; /* what is kept of dp; batch 0: nothing, or dp itself */
     /* Instead of dp, with recomputes_p: */
     vx_far *fused;     /* [G,T,T] its product with the attention, or NULL ... */
@@ -198,7 +214,8 @@ typedef struct vx_head_io {
     const vx_far *x;      /* [M,D] the last block's output */
     int all_rows;         /* tokens that are normalised before pooling: M */
     const vx_far *tokens; /* [M,D] what is pooled: these, or x */
-    vx_rows token;        /* token 0 of each sequence; token 1 lies D floats further */
+    vx_rows token;        /* token 0 (VX_POOL_LAST: the last one) of each sequence; token 1 lies D
+                           * floats further */
     int copied[2];        /* tokens 0 and 1 that go into pooled from equal distances: B each */
     int collected[2];     /* ... from sequences of different lengths */
     int means;            /* sequences whose mean over the patches goes into pooled: B */
@@ -226,6 +243,7 @@ typedef struct vx_head_grad_io {
     int64_t cleared;                        /* floats of dx that begin as 0: G*T*D, or 0 */
     int means;                              /* as above: G, or 0 */
     const vx_far *dmean;
+    size_t token;      /* floats before token 0 of dx, or before the last one */
     int put[2];        /* tokens 0 and 1 whose gradients go into dx: G each */
     int all_rows;      /* rows of dx that were normalised before pooling: G*T */
     int token_rows[2]; /* G each */

@@ -70,7 +70,13 @@ static bool reads_token(const vx_arch *a, int t)
 {
     if (t == 1)
         return a->pool == VX_POOL_TWO_TOKENS;
-    return a->pool == VX_POOL_TOKEN || vx_arch_two_vectors(a);
+    return a->pool == VX_POOL_TOKEN || a->pool == VX_POOL_LAST || vx_arch_two_vectors(a);
+}
+
+/* Whether all tokens are normalised: the head reads more than single ones. */
+static bool reads_many(const vx_arch *a)
+{
+    return vx_arch_reads_patches(a) && a->pool != VX_POOL_LAST;
 }
 
 static bool reads_mean(const vx_arch *a)
@@ -87,7 +93,7 @@ static size_t mean_offset(const vx_arch *a)
 vx_head_io vx_head_io_of(const vx_run *f, const vx_far *x, vx_rows last, bool picked)
 {
     const vx_arch *a = f->arch;
-    const bool norm = f->w->norm_w != NULL, all = norm && vx_arch_reads_patches(a);
+    const bool norm = f->w->norm_w != NULL, all = norm && reads_many(a);
     const int D = f->width;
     vx_far *pooled = f->act->pooled;
     vx_head_io h = {.x = x,
@@ -96,7 +102,9 @@ vx_head_io vx_head_io_of(const vx_run *f, const vx_far *x, vx_rows last, bool pi
                     .means = reads_mean(a) ? f->batch : 0,
                     .mean = pooled + mean_offset(a),
                     .picked_rows = norm && !all ? f->batch * vx_arch_pooled(a) / D : 0};
-    h.token = picked ? last : (vx_rows){all ? f->act->normed : last.at, f->tokens * D};
+    h.token = picked ? last
+                     : (vx_rows){(all ? f->act->normed : last.at) + vx_read_token(f) * (size_t)D,
+                                 f->tokens * D};
     const bool there = picked && last.at == pooled;
     for (int t = 0; t < 2; t++) {
         const int rows = reads_token(a, t) && !there ? f->batch : 0;
@@ -121,13 +129,14 @@ vx_head_grad_io vx_head_grad_io_of(const vx_run *f)
 {
     const vx_arch *a = f->arch;
     const int G = f->gradients;
-    const bool patches = vx_arch_reads_patches(a), norm = f->w->norm_w != NULL;
+    const bool patches = reads_many(a), norm = f->w->norm_w != NULL;
     vx_head_grad_io h = {.head_rows = a->bare ? 0 : G,
                          .bare_rows = a->bare ? G : 0,
                          .fc_norm_rows = f->w->fc_norm_w ? G : 0,
                          .cleared = patches ? 0 : (int64_t)G * f->tokens * f->width,
                          .means = reads_mean(a) ? G : 0,
                          .dmean = f->plan->dpooled + mean_offset(a),
+                         .token = vx_read_token(f) * (size_t)f->width,
                          .all_rows = norm && patches ? G * f->tokens : 0};
     for (int t = 0; t < 2; t++) {
         h.put[t] = reads_token(a, t) ? G : 0;

@@ -35,10 +35,12 @@ typedef struct vx_pass {
      * recorded then. */
     const int *starts;
     const int *tokens_of; /* [rows of `starts`] which token of the model each is; host memory */
-    int first;            /* the block to begin with: act->x holds its input */
-    bool at_norm1;        /* act->y holds what norm1 of that block made of it */
-    bool attended;        /* vx_attended of act->wide holds what its attention made: [rows,A] */
-    int ticks;            /* what a block of this pass is in the progress; 0: 1 */
+    const int *lasts; /* [batch] with `starts` and VX_POOL_LAST: the last row of each sequence; host
+                       * memory */
+    int first;        /* the block to begin with: act->x holds its input */
+    bool at_norm1;    /* act->y holds what norm1 of that block made of it */
+    bool attended;    /* vx_attended of act->wide holds what its attention made: [rows,A] */
+    int ticks;        /* what a block of this pass is in the progress; 0: 1 */
     /* The backward pass: where it begins and ends; gradients a picture, 0: the plan's. */
     vx_end from, to;
     int targets;
@@ -49,7 +51,8 @@ static inline int vx_pass_block_ticks(const vx_pass *pass)
     return pass->ticks > 0 ? pass->ticks : 1;
 }
 
-/* act->input -> act->x: patches, prefix, positions, norm_pre. */
+/* act->input -> act->x: patches, prefix, positions (of a text tower: the rows as they are),
+ * norm_pre. */
 void vx_pass_embed(vitx_context *c, const vx_pass *pass);
 /* act->x -> act->logits, act->probabilities. VITX_CANCELLED. */
 int vx_pass_blocks(vitx_context *c, const vx_pass *pass);

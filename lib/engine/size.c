@@ -95,6 +95,11 @@ int vx_size_begin(vx_size *s, const vitx_model *model, const vitx_context_opts *
                    .recipe = model->recipe,
                    .positions = model->positions,
                    .max_tokens = o->max_tokens};
+    if (model->arch.vocabulary) { /* texts: what is asked for concerns pictures */
+        s->max_tokens = own;
+        s->varies = true;
+        return VITX_OK;
+    }
     if (o->fit < VITX_FIT_RECIPE || o->fit > VITX_FIT_KEEP)
         return vx_fail(VITX_INVALID, "fit = %d is no vitx_fit", (int)o->fit);
     if (o->max_tokens < 0 || o->max_tokens > VX_MAX_TOKENS)
@@ -108,6 +113,22 @@ int vx_size_begin(vx_size *s, const vitx_model *model, const vitx_context_opts *
     VX_TRY(apply(s, model, o));
     s->varies = o->fit == VITX_FIT_KEEP || s->max_patches > 0;
     return s->varies ? VITX_OK : check_tokens(&s->arch, s->max_tokens, "the input");
+}
+
+/* -------------------------------------------------------------------------- texts --------- */
+
+int vx_size_take_tokens(vitx_context *c, int tokens)
+{
+    if (tokens < 1 || tokens > c->max_tokens)
+        return vx_fail(VITX_INVALID, "a text of %d tokens: 1 to %d are accepted", tokens,
+                       c->max_tokens);
+    if (c->arch.grid_width != tokens) {
+        c->recorded = 0; /* views are of the old layout */
+        c->differentiated = c->explained = false;
+        c->sized = false;
+        c->arch.grid_width = tokens;
+    }
+    return vx_size_reserve(c);
 }
 
 /* -------------------------------------------------------------------------- pictures ------ */

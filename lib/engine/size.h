@@ -40,6 +40,9 @@ int vx_size_check_input(const vitx_context *c, int height, int width); /* change
 int vx_size_measure_input(vitx_context *c, int height, int width);
 int vx_size_take_input(vitx_context *c, int height, int width);
 
+/* The same for a text tower's context and texts of so many tokens, which are at most its own. */
+int vx_size_take_tokens(vitx_context *c, int tokens);
+
 /* Back to an input that the context had; memory is not laid out for it yet. */
 int vx_size_return(vitx_context *c, int height, int width);
 

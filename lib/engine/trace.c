@@ -132,8 +132,10 @@ int vx_plan_lowest(const vx_plan *plan)
 
 bool vx_plan_class_only(const vx_plan *plan, const vx_arch *arch, int layer)
 {
-    return layer == arch->depth - 1 && arch->pool == VX_POOL_TOKEN && !arch->parallel &&
-           !(plan && plan->all_tokens);
+    const bool alone = arch->pool == VX_POOL_TOKEN  ? !(plan && plan->all_tokens)
+                       : arch->pool == VX_POOL_LAST ? !plan
+                                                    : false;
+    return layer == arch->depth - 1 && !arch->parallel && alone;
 }
 
 /* What the backward pass needs of one block. The probabilities are the record of the block,
@@ -329,5 +331,7 @@ int vx_default_query(const vx_arch *arch)
 {
     if (arch->pool == VX_POOL_AVG || arch->pool == VX_POOL_MAP)
         return VX_QUERY_PATCHES;
+    if (arch->pool == VX_POOL_LAST)
+        return vx_arch_tokens(arch) - 1;
     return arch->pool == VX_POOL_TWO_TOKENS ? VX_QUERY_PREFIX : 0;
 }

@@ -94,7 +94,7 @@ typedef struct vx_plan {
     int kept_from;      /* first block of which the forward pass is kept */
     vx_far *embedded;   /* [B,T,D] tokens before norm_pre, if there is one and pixels are wanted */
     vx_far *dlogits;    /* [G,classes]: filled by the caller of the backward pass */
-    vx_far *dinput;     /* [G,C,H,W] */
+    vx_far *dinput;     /* [G,C,H,W]; of a text tower [G,T,D] */
     vx_far *dx;         /* [G,T,D] the residual stream's gradient */
     vx_far *dbranch;    /* [G,T,D] the gradient before a norm behind attention or mlp, or that of a
                        * norm1 which both read; NULL: neither is */
@@ -149,7 +149,8 @@ static inline bool vx_plan_differentiates(const vx_plan *plan)
 }
 /* The blocks down to which the backward pass goes, depth if it goes nowhere. */
 int vx_plan_lowest(const vx_plan *plan);
-/* Whether block `layer` computes the class token alone behind its attention. */
+/* Whether block `layer` computes the token that the head reads alone behind its attention: the
+ * class token, or, if nothing is recorded, the last one of VX_POOL_LAST. */
 bool vx_plan_class_only(const vx_plan *plan, const vx_arch *arch, int layer);
 
 /* Bytes of one picture's record of one block. */
@@ -162,8 +163,8 @@ void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, vx_plan_
 /* The part of a record that belongs to one picture of the batch. */
 vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int picture);
 
-/* The default query: the class token; if the head reads a mean of patches or two tokens, that
- * mean (VX_QUERY_PATCHES, VX_QUERY_PREFIX). In maps of a model with a pooling head
+/* The default query: the class token, or the last one if the head reads that; if it reads a mean of
+ * patches or two tokens, that mean (VX_QUERY_PATCHES, VX_QUERY_PREFIX). In maps of a model with a pooling head
  * VX_QUERY_PATCHES stands for the head's own query (explain/pool_query.h). */
 int vx_default_query(const vx_arch *arch);
 

@@ -58,7 +58,7 @@ bool vx_role_has(const vx_reader *r, vx_role role, int block)
     return vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, role, block);
 }
 
-static int agree(const vx_reader *r, const char *what, int declared, int actual)
+int vx_agree(const vx_reader *r, const char *what, int declared, int actual)
 {
     if (declared == 0 || declared == actual)
         return VITX_OK;
@@ -225,6 +225,22 @@ static int agree_with_name(const vx_reader *r)
     return VITX_OK;
 }
 
+int vx_read_block_sizes(vx_reader *r)
+{
+    const vx_arch *a = r->arch;
+    const vx_hints *h = r->hints;
+    VX_TRY(read_head_size(r));
+    VX_TRY(count_blocks(r));
+    VX_TRY(read_norms(r));
+    VX_TRY(read_hidden(r));
+    VX_TRY(vx_agree(r, "the depth", h->depth, a->depth));
+    VX_TRY(vx_agree(r, "the width", h->width, a->width));
+    VX_TRY(vx_agree(r, "the hidden width", h->hidden, a->hidden));
+    VX_TRY(vx_agree(r, h->units ? "the embedding's size" : "the number of classes", h->classes,
+                    a->classes));
+    return vx_agree(r, "the number of features", h->features, a->width);
+}
+
 static int read_sizes(vx_reader *r)
 {
     vx_arch *a = r->arch;
@@ -236,19 +252,10 @@ static int read_sizes(vx_reader *r)
     if (a->channels != 3)
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "reads pictures of %d channels; vitx has RGB, 3 channels", a->channels);
-    VX_TRY(read_head_size(r));
-    VX_TRY(count_blocks(r));
-    VX_TRY(read_norms(r));
-    VX_TRY(read_hidden(r));
-    VX_TRY(agree(r, "the depth", h->depth, a->depth));
-    VX_TRY(agree(r, "the width", h->width, a->width));
-    VX_TRY(agree(r, "the hidden width", h->hidden, a->hidden));
-    VX_TRY(agree(r, h->units ? "the embedding's size" : "the number of classes", h->classes,
-                 a->classes));
-    VX_TRY(agree(r, "the number of features", h->features, a->width));
-    VX_TRY(agree(r, "the number of channels", h->channels, a->channels));
-    VX_TRY(agree(r, "the patch height", h->patch_height, a->patch_height));
-    VX_TRY(agree(r, "the patch width", h->patch_width, a->patch_width));
+    VX_TRY(vx_read_block_sizes(r));
+    VX_TRY(vx_agree(r, "the number of channels", h->channels, a->channels));
+    VX_TRY(vx_agree(r, "the patch height", h->patch_height, a->patch_height));
+    VX_TRY(vx_agree(r, "the patch width", h->patch_width, a->patch_width));
     return agree_with_name(r);
 }
 
@@ -319,11 +326,11 @@ static int read_pool_heads(const vx_reader *r)
                       a->pool_heads, a->width, r->container->path);
 }
 
-static int read_heads(vx_reader *r, vx_hints *hints)
+int vx_read_heads(vx_reader *r, vx_hints *hints)
 {
     vx_arch *a = r->arch;
     if (a->heads && hints->from_heads != VITX_FROM_DEFAULT)
-        VX_TRY(agree(r, "the number of attention heads", hints->heads, a->heads));
+        VX_TRY(vx_agree(r, "the number of attention heads", hints->heads, a->heads));
     if (a->heads || (hints->heads == 0 && a->qk_norm && a->qk_norm < a->width)) {
         /* a table of relative positions, or the norm of one head */
         hints->heads = a->heads ? a->heads : a->width / a->qk_norm;
@@ -352,7 +359,7 @@ static int read_heads(vx_reader *r, vx_hints *hints)
     a->head_width = a->width / a->heads;
     VX_TRY(check_key_heads(r));
     VX_TRY(read_pool_heads(r));
-    VX_TRY(agree(r, "the number of heads", r->sizes.frequency_heads, a->heads));
+    VX_TRY(vx_agree(r, "the number of heads", r->sizes.frequency_heads, a->heads));
     if (a->rotary.kind && a->head_width % 4)
         return vx_fail_in(VITX_FORMAT, r->container->path,
                           "rotates queries and keys by rows and columns, and %d heads have a width "
@@ -459,7 +466,20 @@ static int read_frequencies(vx_reader *r)
                   : VITX_OK;
 }
 
-static int take_model_roles(vx_reader *r)
+int vx_take_model_roles(vx_reader *r)
+{
+    for (int i = 0; i < VX_MODEL_ROLES; i++)
+        if (i != VX_POSITIONS && !leave_head(r, (vx_role)i)) {
+            const bool there = needed(r, i);
+            if (vx_role_need(i) >= VX_WITH && !there)
+                continue; /* a bias without its weight is left over, and refused as such */
+            VX_TRY(vx_role_take(&r->found->model[i], r, (vx_role)i, 0, there));
+        }
+    return VITX_OK;
+}
+
+/* What a picture's network has beside its blocks. */
+static int take_front_and_back(vx_reader *r)
 {
     const vx_tensor **model = r->found->model;
     VX_TRY(read_frequencies(r));
@@ -469,14 +489,8 @@ static int take_model_roles(vx_reader *r)
     if (vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_REGISTERS, 0))
         VX_TRY(vx_role_size(&r->sizes.registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
                             "a number of registers"));
-    for (int i = 0; i < VX_MODEL_ROLES; i++)
-        if (i != VX_POSITIONS && !leave_head(r, (vx_role)i)) {
-            const bool there = needed(r, i);
-            if (vx_role_need(i) >= VX_WITH && !there)
-                continue; /* a bias without its weight is left over, and refused as such */
-            VX_TRY(vx_role_take(&model[i], r, (vx_role)i, 0, there));
-        }
-    VX_TRY(agree(r, "the number of registers", r->hints->registers, r->sizes.registers));
+    VX_TRY(vx_take_model_roles(r));
+    VX_TRY(vx_agree(r, "the number of registers", r->hints->registers, r->sizes.registers));
     if (model[VX_DISTILLATION_TOKEN] && model[VX_REGISTERS])
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has registers and a distillation token: no known model has both");
@@ -570,7 +584,7 @@ static bool block_needs(const vx_reader *r, vx_role role, int block)
 }
 
 /* An optional tensor that block 0 has is in all blocks, or it is left over. */
-static int take_block_roles(vx_reader *r)
+int vx_take_block_roles(vx_reader *r)
 {
     for (int b = 0; b < r->arch->depth; b++) {
         r->sizes.key_rows = r->arch->width;
@@ -649,10 +663,10 @@ static int read_all(vx_reader *r, vx_hints *hints, const vitx_hooks *hooks)
                   "the list of blocks"));
     VX_TRY(vx_new(&r->used, hooks, (size_t)r->container->count, sizeof *r->used,
                   "the list of used tensors"));
-    VX_TRY(take_model_roles(r));
-    VX_TRY(take_block_roles(r));
+    VX_TRY(take_front_and_back(r));
+    VX_TRY(vx_take_block_roles(r));
     VX_TRY(vx_leave_out(&r->found->left_out, r));
-    VX_TRY(read_heads(r, hints));
+    VX_TRY(vx_read_heads(r, hints));
     VX_TRY(read_pool(r));
     if (hints->from_eps == VITX_FROM_DEFAULT && r->match->dialect->eps > 0)
         hints->eps = r->match->dialect->eps;

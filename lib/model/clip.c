@@ -17,6 +17,11 @@ static const vx_recipe_defaults timm_recipe = {VITX_BICUBIC, true,         VITX_
 static const vx_recipe_defaults open_clip_recipe = {
     VITX_BICUBIC, true, VITX_RESIZE_SHORTEST, 1.0, VX_CLIP_MEAN, VX_CLIP_STD};
 
+/* cn_clip/clip/utils.py: image_transform */
+static const vx_recipe_defaults cn_clip_recipe = {VITX_BICUBIC, false,        VITX_RESIZE_EXACT,
+                                                  1.0,          VX_CLIP_MEAN, VX_CLIP_STD};
+static const char *const beside_bert[] = {"bert.embeddings.word_embeddings.weight", NULL};
+
 static const vx_dialect dialects[] = {
     {.naming = &vx_naming_timm,
      .prefix = "",
@@ -35,6 +40,7 @@ static const vx_dialect dialects[] = {
      .prefix = "",
      .recipe = &vx_hf_clip_processor,
      .with = VX_CLASS_TOKEN},
+    {.naming = &vx_naming_cn_clip, .prefix = "", .recipe = &cn_clip_recipe, .tensors = beside_bert},
     {.naming = &vx_naming_open_clip, .prefix = "", .recipe = &open_clip_recipe},
     {.naming = &vx_naming_open_clip_timm,
      .prefix = "visual.trunk.",

@@ -58,7 +58,9 @@ typedef struct vx_hints {
     int image_height, image_width; /* 0: nothing known                          */
     /* 0: not said; else the tensors must agree */
     int depth, width, hidden, patch_height, patch_width, classes, registers, channels;
-    int features;    /* of what the head reads: the width */
+    int features;            /* of what the head reads: the width */
+    int vocabulary, context; /* of a text tower: rows of its tables */
+    bool causal;             /* vx_arch.causal */
     int max_patches; /* each picture has a grid of its own, of at most so many; 0: one grid */
     bool qkv_bias, qkv_bias_known;
     vx_named named;
@@ -175,8 +177,8 @@ extern const vx_naming vx_naming_meta_dinov3, vx_naming_hf_dinov3, vx_naming_hf_
 extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,
     vx_naming_hf_beit, vx_naming_hf_aimv2, vx_naming_hf_internvl, vx_naming_internvit,
     vx_naming_hf_clip, vx_naming_hf_clip_class, vx_naming_hf_siglip, vx_naming_hf_siglip_class,
-    vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_google, vx_naming_big_vision,
-    vx_naming_torchvision, vx_naming_mmpretrain;
+    vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_cn_clip, vx_naming_google,
+    vx_naming_big_vision, vx_naming_torchvision, vx_naming_mmpretrain;
 /* Of transformers' image processors of those classes; DINOv3's resizes floats. */
 extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_dinov3_processor,
     vx_hf_tips_processor, vx_hf_sapiens_processor, vx_hf_clip_processor, vx_hf_siglip_processor;

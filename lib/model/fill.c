@@ -641,6 +641,77 @@ static int read_halves(const source *s, float *out, int first, int rows, size_t 
     return VITX_OK;
 }
 
+/* The product of two matrices, w [n,m] in [m,k], for fill_product. */
+typedef struct product {
+    const vx_tensor *w, *bias, *in_bias;
+    size_t m;
+    float *in;   /* [m,k] */
+    float *row;  /* [m]: of w */
+    float *add;  /* [m]: in_bias, or 0 */
+    float *made; /* [k,n]: as read_turned has it */
+    float *sums; /* [n]: the product's bias */
+    double *one; /* [k] */
+} product;
+
+static int multiply_row(const product *p, size_t i, size_t n, size_t k)
+{
+    float bias = 0;
+    VX_TRY(vx_tensor_read_f32(p->w, p->row, i * p->m, p->m));
+    if (p->bias)
+        VX_TRY(vx_tensor_read_f32(p->bias, &bias, i, 1));
+    double sum = (double)bias;
+    memset(p->one, 0, k * sizeof *p->one);
+    for (size_t j = 0; j < p->m; j++) {
+        const double w = (double)p->row[j];
+        sum += w * (double)p->add[j];
+        for (size_t c = 0; c < k; c++)
+            p->one[c] += w * (double)p->in[j * k + c];
+    }
+    for (size_t c = 0; c < k; c++)
+        p->made[c * n + i] = (float)p->one[c];
+    p->sums[i] = (float)sum;
+    return VITX_OK;
+}
+
+static int fill_multiplied(const vx_filler *f, target t, const product *p)
+{
+    const size_t n = (size_t)t.w->n, k = (size_t)t.w->k;
+    for (size_t i = 0; i < n; i++)
+        VX_TRY(multiply_row(p, i, n, k));
+    if (t.w->bias)
+        VX_TRY(put(f, t.w->bias, p->sums, n));
+    return pack(f, t, &(source){.read = read_turned, .turned = p->made, .stride = n});
+}
+
+/* A head that reads what another matrix makes of the pooled vector: one matrix, in double. */
+static int fill_product(const vx_filler *f, target t)
+{
+    const vx_tensor *const *model = f->found->model;
+    const vx_tensor *in = model[VX_HEAD_IN_W];
+    const size_t n = (size_t)t.w->n, k = (size_t)t.w->k;
+    product p = {.w = model[VX_HEAD_W],
+                 .bias = model[VX_HEAD_B],
+                 .in_bias = model[VX_HEAD_IN_B],
+                 .m = (size_t)in->shape[0]};
+    VX_TRY(vx_new(&p.one, f->hooks, k, sizeof *p.one, "a row of a product"));
+    int status =
+        vx_new(&p.in, f->hooks, p.m + n, (k + 2) * sizeof *p.in, "two matrices to multiply");
+    if (status == VITX_OK) {
+        p.row = p.in + p.m * k;
+        p.add = p.row + p.m;
+        p.made = p.add + p.m;
+        p.sums = p.made + n * k;
+        status = vx_tensor_read_f32(in, p.in, 0, p.m * k);
+    }
+    if (status == VITX_OK && p.in_bias)
+        status = vx_tensor_read_f32(p.in_bias, p.add, 0, p.m);
+    if (status == VITX_OK)
+        status = fill_multiplied(f, t, &p);
+    vx_release(f->hooks, p.in);
+    vx_release(f->hooks, p.one);
+    return status;
+}
+
 /* One head, which may lie the other way, or two, one for each token. */
 int vx_fill_head(const vx_filler *f, const vx_member *m, void *place, int block)
 {
@@ -648,6 +719,8 @@ int vx_fill_head(const vx_filler *f, const vx_member *m, void *place, int block)
     const vx_tensor *const *model = f->found->model;
     if (model[VX_HEAD_T])
         return fill_turned(f, t, model[VX_HEAD_T]);
+    if (model[VX_HEAD_IN_W])
+        return fill_product(f, t);
     if (!model[VX_HEAD2_W])
         return fill_matrix(f, t, model[VX_HEAD_W], model[VX_HEAD_B]);
     VX_TRY(fill_mean_bias(f, t.w, model[VX_HEAD_B], model[VX_HEAD2_B]));

@@ -176,7 +176,8 @@ static bool is_read(const vx_reader *r, const vx_tensor *t)
 {
     const vx_naming *naming = r->match->dialect->naming;
     const char *class = naming->architecture ? naming->architecture(r->config) : NULL;
-    return strstr(t->key, "pooler.dense.") && !(class && strstr(class, "Classification")) &&
+    return strstr(t->key, "pooler.dense.") && !r->arch->units &&
+           !(class && strstr(class, "Classification")) &&
            vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0);
 }
 

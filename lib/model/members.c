@@ -10,7 +10,10 @@ typedef enum letter {
     END = 0,
     ONE,   /* 1; a file may leave it out where a shape begins with it */
     ROWS,  /* rows of the position embeddings: prefix_pos + G */
-    KD,    /* columns of a head in the file: the width, or twice that for two vectors */
+    KD,    /* columns of a head in the file: the width, twice that for two vectors, or M */
+    V,     /* rows of a table of tokens */
+    TY,    /* rows of a table of the tokens' types */
+    M,     /* rows of a matrix before the head's */
     R,     /* registers */
     TWO,   /* 2 */
     L,     /* depth */
@@ -52,7 +55,11 @@ static int64_t size_of(letter at, const vx_sizes *s)
     const vx_arch *a = s->arch;
     const int64_t sizes[] = {[ONE] = 1,
                              [ROWS] = s->position_rows,
-                             [KD] = (s->concatenates ? 2 : 1) * (int64_t)a->width,
+                             [KD] = s->head_in ? s->head_in
+                                               : (s->concatenates ? 2 : 1) * (int64_t)a->width,
+                             [V] = a->vocabulary,
+                             [TY] = s->type_rows,
+                             [M] = s->head_in,
                              [R] = s->registers,
                              [I] = vx_arch_fc1(a) + 3 * (int64_t)a->width,
                              [BF] = s->relative_hidden,

@@ -58,8 +58,9 @@ typedef struct vx_sizes {
     int64_t position_rows;
     int registers, relative_rows, relative_hidden;
     int frequency_heads;
-    int key_rows;      /* of the block at hand */
-    bool concatenates; /* the head has columns for two vectors */
+    int key_rows;           /* of the block at hand */
+    int type_rows, head_in; /* of a text tower: rows of TYPES and of HEAD_IN_W */
+    bool concatenates;      /* the head has columns for two vectors */
 } vx_sizes;
 
 /* Rows and columns of a matrix; a vector has n elements in rows of k, or k 1. */

@@ -18,6 +18,7 @@
 #include "model/lora.h"
 #include "model/outputs.h"
 #include "model/recipe.h"
+#include "model/text_kinds.h"
 
 #define MAX_LANGUAGE 16 /* characters */
 #define MAX_HEADS 65536
@@ -126,10 +127,18 @@ static void describe_block(char *out, size_t size, const vx_arch *a)
     else if (a->twins)
         snprintf(out, size, "norms - %s - add - norms - two mlps %d, %s - add", attention,
                  a->hidden / 2, act);
+    else if (a->norm_stays)
+        snprintf(out, size, "%s - add - norm - mlp %d, %s - add - norm", attention, a->hidden, act);
     else if (a->post_norm)
         snprintf(out, size, "%s - norm - add - mlp %d, %s - norm - add", attention, a->hidden, act);
     else
         snprintf(out, size, "norm - %s - add - norm - mlp %d, %s - add", attention, a->hidden, act);
+}
+
+void vx_model_describe(vitx_model *m)
+{
+    count_parameters(m);
+    describe_block(m->block, sizeof m->block, &m->arch);
 }
 
 static int read_model(vitx_model *m, const vx_config *config, const vitx_model_opts *opts)
@@ -154,7 +163,6 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     if (m->naming->arrange)
         VX_TRY(m->naming->arrange(m->container, &hints, match.prefix, config));
     VX_TRY(vx_family_bind(&m->found, &m->arch, &match, &hints, m->container, config, &m->hooks));
-    describe_block(m->block, sizeof m->block, &m->arch);
     m->from_eps = hints.from_eps;
     m->from_act = hints.from_act;
     m->from_heads = hints.from_heads;
@@ -177,8 +185,17 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
                "%s: position embeddings of %dx%d patches are resampled to %dx%d (%s)", m->path,
                m->arch.pos_height, m->arch.pos_width, m->arch.grid_height, m->arch.grid_width,
                vx_pos_rule_name(m->positions));
-    count_parameters(m);
+    vx_model_describe(m);
     return VITX_OK;
+}
+
+/* vx_model_read_fn: a network for pictures. */
+static int read_pictures(vitx_model *m, const vx_config *config, const char *folder,
+                         const vitx_model_opts *opts)
+{
+    VX_TRY(read_model(m, config, opts));
+    VX_TRY(read_labels(m, config, folder, opts));
+    return vx_text_tell(m, config, folder, opts);
 }
 
 /* What is needed only while a model is opened. */
@@ -187,7 +204,8 @@ typedef struct opening {
     vx_config config;
 } opening;
 
-static int read_files(vitx_model *m, opening *o, const vitx_model_opts *opts)
+static int read_files(vitx_model *m, opening *o, const vitx_model_opts *opts,
+                      vx_model_read_fn *read)
 {
     const vx_shelf shelf = shelf_of(opts);
     VX_TRY(vx_folder_locate(&o->weights, &o->folder, shelf, m->path, &m->hooks));
@@ -196,15 +214,15 @@ static int read_files(vitx_model *m, opening *o, const vitx_model_opts *opts)
     VX_TRY(vx_ignore(m->container, opts->ignore));
     VX_TRY(vx_lora_attach(m->container, shelf, o->folder));
     VX_TRY(vx_config_open(&o->config, shelf, o->folder, &m->hooks));
-    VX_TRY(read_model(m, &o->config, opts));
-    return read_labels(m, &o->config, o->folder, opts);
+    return read(m, &o->config, o->folder, opts);
 }
 
-static int open_files(vitx_model *m, const char *path, const vitx_model_opts *opts)
+static int open_files(vitx_model *m, const char *path, const vitx_model_opts *opts,
+                      vx_model_read_fn *read)
 {
     opening o = {0};
     VX_TRY(vx_strdup(&m->path, &m->hooks, path));
-    const int status = read_files(m, &o, opts);
+    const int status = read_files(m, &o, opts, read);
     vx_config_dispose(&o.config, &m->hooks);
     vx_release(&m->hooks, o.weights);
     vx_release(&m->hooks, o.folder);
@@ -245,6 +263,12 @@ static int check_files(const vitx_model_opts *opts)
 
 int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts)
 {
+    return vx_model_open(out, path, opts, read_pictures);
+}
+
+int vx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts,
+                  vx_model_read_fn *read)
+{
     vitx_model_opts o = VITX_MODEL_OPTS_INIT;
     vitx_hooks hooks;
     vitx_model *m;
@@ -267,7 +291,7 @@ int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *o
         vx_release(&hooks, m);
         return vx_fail(VITX_NOMEM, "no mutex for a model");
     }
-    const int status = open_files(m, path, &o);
+    const int status = open_files(m, path, &o, read);
     if (status != VITX_OK) {
         vitx_model_free(m);
         return status;
@@ -293,6 +317,9 @@ void vx_model_drop(vitx_model *model)
     vx_release(&hooks, model->architecture);
     vx_release(&hooks, model->guesses);
     vx_release(&hooks, model->wrapping);
+    vx_release(&hooks, model->tower);
+    vx_release(&hooks, model->text.places);
+    vx_release(&hooks, model->text.folder);
     vx_release(&hooks, model->path);
     vx_container_close(model->container);
     pthread_mutex_destroy(&model->lock);
@@ -394,6 +421,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .left_out = model->found.left_out,
         .pool_heads = a->pool_heads,
         .block = model->block,
+        .text = model->tower ? model->tower : "",
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

@@ -31,6 +31,7 @@ struct vitx_model {
     vitx_source from_eps, from_act, from_heads, from_outputs;
     char *guesses;  /* guesses.h */
     char *wrapping; /* vitx_model_info.wrapping */
+    char *tower;    /* vitx_model_info.text */
     char block[200];
     int64_t parameters, weight_bytes;
     const char *weight_dtype;
@@ -39,6 +40,16 @@ struct vitx_model {
     char digest[VITX_DIGEST_TEXT]; /* "": not yet computed */
     atomic_int users;              /* the caller, until vitx_model_free, and every context */
 };
+
+/* Opening, for pictures (model.c) and for texts (text.c): `read` finds out what the container at
+ * model->container holds, with what lies in the folder. */
+typedef int vx_model_read_fn(vitx_model *model, const vx_config *config, const char *folder,
+                             const vitx_model_opts *opts);
+int vx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts,
+                  vx_model_read_fn *read);
+
+/* parameters, weight_bytes and weight_dtype, of model->found; model->block, of model->arch. */
+void vx_model_describe(vitx_model *model);
 
 /* A context that uses the model, and that does no more: the last user frees it. */
 void vx_model_hold(vitx_model *model);

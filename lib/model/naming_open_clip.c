@@ -1,11 +1,15 @@
 /*
  * model/naming_open_clip.c: what open_clip writes (mlfoundations/open_clip 3.3: transformer.py,
  * model.py, timm_model.py, transform.py), whose names for its own towers are those of OpenAI's
- * CLIP. The text tower is left alone.
+ * CLIP. The text tower is left alone (text_open_clip.c).
  *
  * open_clip_config.json: model_cfg {embed_dim, quick_gelu, vision_cfg}, preprocess_cfg {size, mean,
  * std, interpolation, resize_mode, fill_color}. A tower that is a timm model has its names behind
  * visual.trunk., and what its architecture's name implies (model/naming_timm.h).
+ *
+ * cn_clip (OFA-Sys/Chinese-CLIP, clip/model.py) has the same tower beside BERT's, and no
+ * configuration: its activation is always quick_gelu, and its heads are 64 wide, but those of ViT-H
+ * (1280 wide) 80.
  */
 #include <math.h>
 #include <string.h>
@@ -27,6 +31,8 @@ static const char *const harmless_names[] = {"text.",
                                              "context_length",
                                              "vocab_size",
                                              NULL};
+
+static const char *const cn_clip_harmless[] = {"bert.", "text_projection", "logit_scale", NULL};
 
 static const vx_json *model_cfg(const vx_config *config)
 {
@@ -139,6 +145,37 @@ static int read_hints(vx_hints *out, const vx_config *config)
     VX_TRY(vx_config_int(&out->depth, NULL, c, "layers", 1, 65536, path));
     VX_TRY(vx_config_size(&out->patch_height, &out->patch_width, NULL, c, "patch_size", path));
     return read_image_size(out, config);
+}
+
+static int read_cn_clip_hints(vx_hints *out, const vx_config *config)
+{
+    (void)config;
+    *out = (vx_hints){.eps = 1e-5,
+                      .act = VX_ACT_QUICK_GELU,
+                      .pool = VX_POOL_TOKEN,
+                      .pool_known = true,
+                      .units = true};
+    return VITX_OK;
+}
+
+/* vx_naming.arrange: no tensor changes, but its width tells the heads. */
+static int read_cn_clip_heads(vx_container *container, vx_hints *hints, const char *prefix,
+                              const vx_config *config)
+{
+    const vx_tensor *patches = vx_container_find(container, "visual.conv1.weight");
+    const int64_t width = patches && patches->rank ? patches->shape[0] : 0;
+    const int64_t head = width == 1280 ? 80 : 64;
+    (void)prefix;
+    (void)config;
+    if (hints->heads == 0 && width % head == 0 && width / head <= VX_MAX_PATCH)
+        hints->heads = (int)(width / head);
+    return VITX_OK;
+}
+
+static const char *no_architecture(const vx_config *config)
+{
+    (void)config;
+    return NULL;
 }
 
 /* The tower is a timm model. */
@@ -263,6 +300,19 @@ const vx_naming vx_naming_open_clip = {
     .harmless = harmless_names,
     .architecture = architecture,
     .read_hints = read_hints,
+    .read_recipe = read_recipe,
+};
+
+const vx_naming vx_naming_cn_clip = {
+    .name = "cn_clip",
+    .title = "cn_clip",
+    .positions = VX_POS_OPEN_CLIP,
+    .base = &vx_naming_open_clip,
+    .harmless = cn_clip_harmless,
+    .code_tells = true,
+    .architecture = no_architecture,
+    .read_hints = read_cn_clip_hints,
+    .arrange = read_cn_clip_heads,
     .read_recipe = read_recipe,
 };
 

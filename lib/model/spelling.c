@@ -19,9 +19,13 @@ static const struct {
     {"mlp.fc2.", "output.dense.", false},
 };
 
+/* Parts of a block of CLIP. transformers' AltCLIP calls the list of blocks encoder.layers in
+ * memory, and writes encoder.layer, which its text tower has, for both towers. */
+static const char *const of_clip[] = {"layer_norm1.", "layer_norm2.", "self_attn.", "mlp."};
+
 /* Which networks the file has, by the tensors that no other has. */
 typedef struct kinds {
-    bool vit, dinov2, swag;
+    bool vit, dinov2, swag, altclip;
 } kinds;
 
 /* Behind `list` and a number; where the list begins is *from. NULL: it is not there. */
@@ -60,11 +64,23 @@ static void turn_positions(vx_tensor *t)
     t->shape[0] = 1;
 }
 
+static bool respell_altclip(char *key, size_t size, const vx_tensor *t)
+{
+    const char *from = NULL, *rest = behind_number(&from, t->key, "encoder.layer.");
+    for (size_t i = 0; rest && i < sizeof of_clip / sizeof of_clip[0]; i++)
+        if (strncmp(rest, of_clip[i], strlen(of_clip[i])) == 0)
+            return snprintf(key, size, "%.*sencoder.layers.%s", (int)(from - t->key), t->key,
+                            from + strlen("encoder.layer.")) < (int)size;
+    return false;
+}
+
 static bool respell(char *key, size_t size, const vx_tensor *t, void *arg)
 {
     const kinds *has = arg;
     if (has->swag)
         return respell_swag(key, size, t);
+    if (has->altclip)
+        return respell_altclip(key, size, t);
     const char *from = NULL, *list = "layers.";
     const char *rest = has->vit ? behind_number(&from, t->key, list) : NULL;
     const bool dinov2 = !rest && has->dinov2;
@@ -88,9 +104,11 @@ int vx_spelling_take(vx_container *c)
         const char *key = c->tensors[i].key;
         has.vit = has.vit || strstr(key, ".0.layernorm_before.");
         has.swag = has.swag || strstr(key, "encoder.layers.layer_0.ln_1.");
+        has.altclip = has.altclip || strstr(key, "encoder.layer.0.layer_norm1.");
         has.dinov2 = has.dinov2 || strstr(key, "encoder.layer.0.layer_scale1.");
     }
     for (int i = 0; i < c->count && has.swag; i++)
         turn_positions(&c->tensors[i]);
-    return has.vit || has.dinov2 || has.swag ? vx_container_rename(c, respell, &has) : VITX_OK;
+    return has.vit || has.dinov2 || has.swag || has.altclip ? vx_container_rename(c, respell, &has)
+                                                            : VITX_OK;
 }

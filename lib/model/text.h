@@ -43,6 +43,7 @@ typedef struct vx_text_rules {
     bool sigmoid;   /* each label by itself (SigLIP); else the softmax over labels */
     const vx_tensor *tokens, *positions, *types; /* [V,D], [>= context,D], [>= 1,D] or NULL */
     int first_position; /* the row of `positions` that token 0 has: 2 in AltCLIP */
+    float *places;      /* [context,D]: positions [+ types], as they are added to the tokens */
     char *folder;       /* where the tokenizer's files lie */
 } vx_text_rules;
 

@@ -81,6 +81,7 @@ static int put_map(vx_sink *out, const char *before, const vx_report_map *m)
     VX_TRY(vx_put_quoted(out, ",\"label\":", m->label));
     VX_TRY(vx_put_answer(out, info));
     VX_TRY(vx_put_explains(out, info));
+    VX_TRY(vx_put_words(out, info));
     VX_TRY(vx_put_choice(out, ",\"layer\":", info->layer));
     VX_TRY(vx_put_choice(out, ",\"head\":", info->head));
     VX_TRY(vx_put_choice(out, ",\"query\":", info->query));
@@ -155,6 +156,9 @@ static int put_picture(vx_sink *out, const vitx_report *r, const vx_report_pictu
     VX_TRY(vx_sink_text(out, ",\"maps\":["));
     for (const vx_report_map *m = p->maps; m; m = m->next)
         VX_TRY(put_map(out, m == p->maps ? "{\"method\":" : ",{\"method\":", m));
+    VX_TRY(vx_sink_text(out, "],\"sentences\":["));
+    if (p->sentences.size)
+        VX_TRY(vx_sink_put(out, p->sentences.data, p->sentences.size));
     VX_TRY(vx_sink_text(out, "]"));
     VX_TRY(put_attention(out, &p->record));
     return vx_sink_text(out, "}");

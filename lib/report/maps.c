@@ -15,6 +15,8 @@ void vx_report_maps_free(vx_report_map *maps, const vitx_hooks *hooks)
         vx_packed_dispose(&m->block, hooks);
         vx_release(hooks, m->settings);
         vx_release(hooks, m->label);
+        vx_release(hooks, m->text);
+        vx_release(hooks, m->versus);
         vx_release(hooks, m);
     }
 }
@@ -82,9 +84,15 @@ static int make_map(vx_report_map **out, const vitx_report *r, const vitx_map *m
     if (status == VITX_OK)
         status = vx_report_copy(&m->label, r, label);
     if (status == VITX_OK)
+        status = vx_report_copy(&m->text, r, map->info.text);
+    if (status == VITX_OK)
+        status = vx_report_copy(&m->versus, r, map->info.versus_text);
+    if (status == VITX_OK)
         status =
             m->colours ? pack_colours(m, map, plane, &r->hooks) : pack_values(m, values, &r->hooks);
     m->info.settings = m->settings;
+    m->info.text = m->text;
+    m->info.versus_text = m->versus;
     if (status != VITX_OK) {
         vx_report_maps_free(m, &r->hooks);
         return status;
@@ -115,6 +123,8 @@ static int check_map(const vx_report_picture *p, const vitx_map *map)
 /* What a class is called, if the map is about one. */
 static const char *label_of(const vitx_report *r, const vitx_map *map, const char *label)
 {
+    if (!label && map->info.explains == VITX_EXPLAINED_TEXT)
+        return map->info.text;
     return label || map->info.explains != VITX_EXPLAINED_CLASS
                ? label
                : vitx_model_label(r->model, map->info.target);

@@ -95,6 +95,7 @@ static void free_picture(vx_report_picture *p, const vitx_hooks *hooks)
 {
     vx_report_drop_predictions(p, hooks);
     vx_report_maps_free(p->maps, hooks);
+    vx_buffer_dispose(&p->sentences);
     vx_record_dispose(&p->record, hooks);
     vx_packed_dispose(&p->jpeg, hooks);
     vx_packed_dispose(&p->first, hooks);

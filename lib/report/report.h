@@ -24,8 +24,8 @@
 /* One plane of a map. */
 typedef struct vx_report_map {
     struct vx_report_map *next;
-    vitx_map_info info; /* method is static; model is NULL; settings is `text`'s */
-    char *settings, *label;
+    vitx_map_info info; /* method is static; model is NULL; texts are the next line's */
+    char *settings, *label, *text, *versus;
     int height, width;
     bool on_input;    /* values on the input's pixels */
     float smooth;     /* what suits it, as in vitx_render_opts */
@@ -58,6 +58,7 @@ typedef struct vx_report_picture {
     int predictions;
     double norm; /* of the embedding; below 0: none */
     vx_report_map *maps, *last_map;
+    vx_buffer sentences; /* JSON: what vitx_report_add_words made, with commas between */
     vx_record record;
 } vx_report_picture;
 

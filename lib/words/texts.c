@@ -4,6 +4,7 @@
 
 #include "base/structs.h"
 #include "base/text.h"
+#include "engine/run.h"
 #include "words/words.h"
 
 /* Texts that are turned into ids together: their tokens take some megabytes. */
@@ -230,7 +231,9 @@ static int run_bundle(float *out, int *cut, vitx_texts *t, const char *const *li
     bundle b = {0};
     int status = read_bundle(&b, cut, t, list, n);
     if (status == VITX_OK)
-        status = vx_texts_run(out, t->context, b.ids, b.starts, n);
+        status = vx_context_enter(t->context);
+    if (status == VITX_OK)
+        status = vx_context_leave(t->context, vx_texts_run(out, t->context, b.ids, b.starts, n));
     vx_release(&t->hooks, b.ids);
     vx_release(&t->hooks, b.starts);
     vx_release(&t->hooks, b.of);

@@ -232,6 +232,30 @@ static bool add_maps(const struct page *page, vitx_map *const *maps)
     return added;
 }
 
+/* Which words of each text match the picture: a pass of the picture tower, two of the text tower
+ * each. */
+static bool add_words(const struct page *page, const vitx_image *image)
+{
+    const struct explain_plan *plan = page->plan;
+    const struct list *texts = &plan->settings->texts;
+    float *vector =
+        texts->count ? calloc((size_t)plan->session->info.classes, sizeof *vector) : NULL;
+    bool added = texts->count == 0;
+    if (vector)
+        added = vitx_embed(plan->session->context, image, vector, 0) == VITX_OK;
+    for (int i = 0; vector && added && i < texts->count; i++) {
+        vitx_words_opts opts = VITX_WORDS_OPTS_INIT;
+        vitx_words *words;
+        opts.text = texts->items[i];
+        opts.vector = vector;
+        added = vitx_explain_words(&words, plan->session->texts, NULL, NULL, &opts) == VITX_OK &&
+                vitx_report_add_words(page->report, words) == VITX_OK;
+        vitx_words_free(words);
+    }
+    free(vector);
+    return added;
+}
+
 /* The picture, its maps, its attention. */
 static bool fill(struct page *page, const char *picture, const vitx_image *image,
                  vitx_map *const *maps)
@@ -248,7 +272,7 @@ static bool fill(struct page *page, const char *picture, const vitx_image *image
     const int code = vitx_report_run(page->report, plan->session->context, image);
     progress_let_end(false);
     page->complete++;
-    if (code == VITX_OK && add_all_absent(page, picture, maps))
+    if (code == VITX_OK && add_words(page, image) && add_all_absent(page, picture, maps))
         return true;
     complain_last(picture);
     return false;

@@ -133,7 +133,9 @@ const views = {
 
   /* A target as text: a class's number, or what else was explained. */
   key(map) {
-    return map.explains === 'class' || map.explains === 'unit' ? String(map.target) : map.explains;
+    return map.explains === 'class' || map.explains === 'unit' ? String(map.target) :
+      map.explains === 'text'                                  ? sentence.key(map) :
+                                                                 map.explains;
   },
 
   names(picture) {
@@ -182,7 +184,8 @@ const views = {
           number: map.target,
           label: map.label,
           probability: map.probability,
-          logit: map.value ?? map.logit
+          logit: map.value ?? map.logit,
+          map
         });
     if (data.report.pictures.length === 1)
       for (const [key, a] of commands)

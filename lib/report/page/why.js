@@ -48,6 +48,8 @@ const why = {
     button.disabled = !target.has;
     bar.hidden = !Number.isFinite(target.probability) && target.kind !== 'class';
     box.append(button);
+    if (target.kind === 'text')
+      box.append(sentence.draw(target.map));
     return box;
   },
 
