@@ -282,6 +282,7 @@ $(B)/test_cuda_machine: $(TWIN_TEST)
 
 # A part of the tool that has tests of its own.
 $(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
+$(B)/test_search: $(addprefix $(B)/tools/cli/,search/index.o search/index_open.o search/index_write.o search/index_tidy.o search/sum.o text.o progress.o say.o)
 $(B)/test_gallery: $(addprefix $(B)/tools/cli/,batch/gallery_sheet.o batch/gallery_page.o batch/thumbnail.o batch/jpeg.o text.o)
 $(B)/test_pipeline: $(addprefix $(B)/tools/cli/,pipeline.o parallel.o progress.o say.o)
 # What answers the requests of a server, without what speaks HTTP, and the commands whose options it takes.

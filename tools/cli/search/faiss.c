@@ -66,6 +66,14 @@ static bool is_written(const struct index *index, int block, int row)
     return at >= 0 && index->entries[at].asked >= 0;
 }
 
+static bool has_any(const struct index *index, int block)
+{
+    bool any = false;
+    for (int row = 0; row < index->blocks[block].rows && !any; row++)
+        any = is_written(index, block, row);
+    return any;
+}
+
 /* Rows that are searched stand in front of `vectors` then; how many those are, -1: not written. */
 static int write_block(struct part *part, struct part *names, const struct index *index, int block,
                        const struct pictures *pictures, float *vectors)
@@ -98,6 +106,8 @@ static bool write_all(struct part *part, struct part *names, const struct index 
         count += index->entries[i].asked >= 0 && index->entries[i].block >= 0;
     good = good && write_head(part, index->units, count);
     for (int b = 0; b < index->block_count && good; b++) {
+        if (!has_any(index, b))
+            continue;
         good = index_read(index, b, vectors);
         if (!good)
             complain(index->path, "is damaged");
