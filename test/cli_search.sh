@@ -241,6 +241,59 @@ wrong "several maps need a pattern" "${two[@]}" --why "$folder/a.png" "$photos"
 wrong "are for --why" "${two[@]}" --method gradcam "$photos"
 wrong "no method" "${two[@]}" --why "$folder/{image}.png" --method gradcamm "$photos"
 
+check "texts: each has a list of its own, and what is not there is said"
+towers=test/golden/texts/chinese-clip-hf
+mkdir "$folder/tokens"
+printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' '[MASK]' a red dog car 猫 狗 > "$folder/tokens/vocab.txt"
+text=(search -m "$towers" --tokenizer "$folder/tokens")
+run "${text[@]}" --text 'a red dog' --text 狗 --top 3 "$photos"
+gives 0
+embedded 4
+[ "$(grep -cE '^( |-)[01]\.[0-9]{5}  [01]\.[0-9]{4}  ' "$out")" = 6 ] || fail "$(cat "$out")"
+out_has '^a red dog$'
+out_has '^狗$'
+cp "$out" "$folder/both"
+right "${text[@]}" --text 狗 --top 3 "$photos"
+tail -n 3 "$folder/both" > "$folder/last"
+tail -n 3 "$out" | diff - "$folder/last" || fail "one text alone has another list"
+
+check "the numbers are those of classify and embed"
+right "${text[@]}" --text 狗 --top 4 --json "$photos"
+cp "$out" "$folder/lines"
+right classify -m "$towers" --tokenizer "$folder/tokens" --label 狗 --label a --json "$photos/one.png"
+cosine=$(grep one.png "$folder/lines" | sed 's/.*"cosine":\([^,]*\),.*/\1/')
+logit=$(sed 's/.*"label":"狗","probability":[^,]*,"logit":\([^}]*\)}.*/\1/' "$out")
+awk -v c="$cosine" -v l="$logit" 'BEGIN { s = l / c; exit !(s > 1 && s < 101) }' ||
+    fail "cosine $cosine, logit $logit"
+# below one half: not here; and --here leaves such pictures out
+here=$(grep -c '"here":true' "$folder/lines")
+[ "$here" = "$(grep -cE '"probability":(0\.[5-9]|1)' "$folder/lines")" ] || fail "$(cat "$folder/lines")"
+right "${text[@]}" --text 狗 --top 4 --json --here "$photos"
+out_lines "$here"
+for words in a red 'red car' dog; do # a text of which some are here, and one that is nowhere
+    run "${text[@]}" --text "$words" --top all --json "$photos"
+    here=$(grep -c '"here":true' "$out")
+    run "${text[@]}" --text "$words" --top all "$photos"
+    [ "$(grep -c '^not here: none of these pictures' "$out")" = $((here == 0)) ] || fail "$(cat "$out")"
+    run "${text[@]}" --text "$words" --top all --here "$photos"
+    [ "$(grep -c '^not here: no picture is' "$out")" = $((here == 0)) ] || fail "$(cat "$out")"
+    [ "$(grep -vc '^not here' "$out")" = "$here" ] || fail "$(cat "$out")"
+done
+
+check "--versus"
+right "${text[@]}" --text 狗 --versus 狗 "$photos"
+[ "$(grep -c '^ 0.00000' "$out")" = 4 ] || fail "$(cat "$out")"
+right "${text[@]}" --like "$photos/one.png" --versus a "$photos"
+out_lines 4
+
+check "--why of texts"
+run "${text[@]}" --text 'a red dog' --text 狗 --top 1 --why "$folder/of/{image}.{target}.png" "$photos"
+gives 0
+[ "$(find "$folder/of" -name '*.png' | wc -l)" = 2 ] || fail "$(ls "$folder/of")"
+out_has 'legrad  text a red dog$'
+wrong "{target} has to be in it" "${text[@]}" --text a --text b --why "$folder/{image}.png" "$photos"
+wrong "a page is of one --text" "${text[@]}" --text a --text b --why "$folder/x.html" "$photos"
+
 wrong "needs --text, --like or --vector" search -m $clip "$photos"
 wrong "one of them" search -m $clip --text a --like b.png "$photos"
 wrong "needs a folder" search -m $clip --text a

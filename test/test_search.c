@@ -295,7 +295,7 @@ static void put_hostile(int which)
         e.name++;
         break;
     default:
-        h.vectors = h.entries;
+        h.vectors--;
         break;
     }
     memcpy(table, &e, sizeof e);

@@ -164,7 +164,7 @@ static int take_head(struct index *index, int64_t size, const char *terms, bool 
     if (!read_at(index->files[0], &h, there, 0))
         return failed(index, errno);
     const bool torn = is_torn_head(&h, size, terms);
-    if (there == sizeof h && head_fits(&h) && !anew)
+    if (there == sizeof h && head_fits(&h) && size >= (int64_t)sizeof h + h.terms && !anew)
         return check_terms(index, &h, terms);
     if (!torn && !anew && h.order != INDEX_ORDER &&
         memcmp(h.magic, INDEX_MAGIC, sizeof h.magic) == 0) {
