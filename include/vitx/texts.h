@@ -179,6 +179,45 @@ VITX_API int vitx_classify_texts(vitx_context *context, const vitx_image *const 
 VITX_API int vitx_label_set_rank(vitx_prediction *top, int k, const vitx_label_set *set,
                                  const float *vector);
 
+/* ------------------------------------------------------------------ very many vectors ------ */
+
+/*
+ * Exact search, in the calling thread: memory is read once, and nothing is allocated. Cosines come
+ * of vectors of length 1 (vitx_embed_batch() and vitx_texts_embed() with `normalize`). Past a
+ * million vectors an index of another library is faster, which misses some: docs/search.md.
+ */
+
+/**
+ * score[i] = vectors[i,:] . query, summed in single precision.
+ *
+ * @param vectors  [n, units]
+ * @param query    [units]
+ * @return VITX_OK, VITX_INVALID
+ */
+VITX_API int vitx_similarities(float *score, const float *vectors, int64_t n, int units,
+                               const float *query);
+
+/**
+ * The k vectors of n that have the greatest scores with a query, best first, of equal ones the
+ * earlier. A score that is no number is below all others, and its vector is left out.
+ *
+ * @param index  [k]: their places; -1 behind the last one
+ * @param score  [k]: 0 where index is -1
+ * @return VITX_OK, VITX_INVALID
+ */
+VITX_API int vitx_nearest(int64_t *index, float *score, int k, const float *vectors, int64_t n,
+                          int units, const float *query);
+
+/**
+ * The same for vectors that come in several parts: index and score hold the best of the parts
+ * before, best first, and index -1 behind them (before the first part: everywhere).
+ *
+ * @param ids  [n]: what stands in `index` for each vector, from 0 on; a vector whose id is below 0
+ *             is left out. Of equal scores the one that came earlier is the better
+ */
+VITX_API int vitx_nearest_more(int64_t *index, float *score, int k, const float *vectors, int64_t n,
+                               int units, const float *query, const int64_t *ids);
+
 #ifdef __cplusplus
 }
 #endif

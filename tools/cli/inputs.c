@@ -132,6 +132,13 @@ bool image_load_bytes(vitx_image **out, const void *data, size_t bytes, const ch
     return false;
 }
 
+int image_try(vitx_image **out, const char *file, const struct common *common)
+{
+    vitx_hooks hooks;
+    const vitx_image_opts opts = image_opts(common, &hooks);
+    return vitx_image_open_with(out, file, &opts);
+}
+
 bool image_load(vitx_image **out, const char *file, const struct common *common)
 {
     vitx_hooks hooks;

@@ -11,6 +11,8 @@
 /* Reads a picture: "-" is standard input, which can be read once; a pipe is read to its end.
  * Complains if it fails. */
 bool image_load(vitx_image **out, const char *file, const struct common *common);
+/* The same for what is a file, without a complaint: the library's status. */
+int image_try(vitx_image **out, const char *file, const struct common *common);
 /* The same for a file in memory. */
 bool image_load_bytes(vitx_image **out, const void *data, size_t bytes, const char *name,
                       const struct common *common);

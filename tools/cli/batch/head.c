@@ -7,6 +7,7 @@
 #include "commit.h"
 #include "run.h"
 #include "sink.h"
+#include "tools/cli/recipe.h"
 
 extern const struct command cmd_batch;
 
@@ -132,18 +133,6 @@ static void put_labels(struct text *text, const struct run *run)
     text_format(text, "\"labels\":\"%s\",", words);
 }
 
-static void put_recipe(struct text *text, const vitx_recipe *r)
-{
-    text_format(text,
-                "\"recipe\":\"input %dx%d, resize %d to %dx%d, filter %d, crop %d %d %.17g, scale "
-                "%.9g, mean %.9g %.9g %.9g, std %.9g %.9g %.9g, pad %d %d %d, patches %d, %d\",",
-                r->input_height, r->input_width, (int)r->resize, r->resize_height, r->resize_width,
-                (int)r->filter, r->crop_round, r->no_crop, r->crop_pct, (double)r->scale,
-                (double)r->mean[0], (double)r->mean[1], (double)r->mean[2], (double)r->std[0],
-                (double)r->std[1], (double)r->std[2], r->pad[0], r->pad[1], r->pad[2],
-                r->max_patches, r->unrounded);
-}
-
 bool put_head(struct text *text, const struct run *run)
 {
     char digest[VITX_DIGEST_TEXT];
@@ -153,7 +142,9 @@ bool put_head(struct text *text, const struct run *run)
     }
     text_format(text, "{\"vitx\":\"%s\",\"model\":\"%s\",", vitx_version(), digest);
     put_labels(text, run);
+    text_put(text, "\"recipe\":\"");
     put_recipe(text, &run->session.recipe);
+    text_put(text, "\",");
     text_format(text, "\"device\":\"%s\",\"precision\":\"%s\",\"do\":\"%s%s%s%s\",",
                 run->session.size.device, run->session.size.precision,
                 run->classifies ? "classify " : "", run->explains ? "explain " : "",

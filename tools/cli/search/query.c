@@ -1,0 +1,162 @@
+/* search/query.c: vectors of what is asked for; see search.h. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "search.h"
+#include "tools/cli/inputs.h"
+#include "tools/cli/labels.h"
+
+static int no_memory(void)
+{
+    complain(NULL, "no memory");
+    return SOME_FAILED;
+}
+
+static bool create(struct queries *q, int count)
+{
+    q->all = calloc((size_t)count + 1, sizeof *q->all);
+    q->count = q->all ? count : 0;
+    bool there = q->all != NULL;
+    for (int i = 0; i < q->count; i++) {
+        q->all[i].vector = calloc((size_t)q->units, sizeof(float));
+        q->all[i].own = calloc((size_t)q->units, sizeof(float));
+        there &= q->all[i].vector && q->all[i].own;
+    }
+    return there;
+}
+
+/* ------------------------------------------------------------------ texts ------------------ */
+
+static int refused(int code, const char *what)
+{
+    if (code == VITX_INVALID)
+        return wrong_usage("%s", reason());
+    complain_last(what);
+    return SOME_FAILED;
+}
+
+static int embed_text(float *out, const struct session *s, const char *text, bool quiet)
+{
+    int count, cut = 0;
+    const char *const list[] = {text};
+    const int code = vitx_texts_embed(out, s->texts, list, 1, 1);
+    if (code != VITX_OK)
+        return refused(code, s->path);
+    if (!quiet && vitx_texts_tokens(NULL, 0, &count, &cut, s->texts, text) == VITX_OK && cut)
+        complain("warning", "a text is longer than the text tower reads, and was cut");
+    return DONE;
+}
+
+static int open_tower(struct queries *q, struct session *s, const struct common *common)
+{
+    vitx_texts_info info = VITX_TEXTS_INFO_INIT;
+    const int status = texts_open(s, common);
+    if (status != DONE)
+        return status;
+    if (vitx_texts_get_info(&info, s->texts) != VITX_OK)
+        return refused(VITX_INVALID, s->path);
+    q->scale = info.scale;
+    q->bias = info.bias;
+    q->sigmoid = info.outputs == VITX_OUTPUTS_SIGMOID;
+    return DONE;
+}
+
+static int make_texts(struct queries *q, const struct session *s,
+                      const struct search_settings *settings)
+{
+    const bool quiet = settings->common.quiet;
+    q->texts = true;
+    q->empty = calloc((size_t)q->units, sizeof *q->empty);
+    int status = q->empty ? embed_text(q->empty, s, "", quiet) : no_memory();
+    for (int i = 0; i < q->count && status == DONE; i++) {
+        q->all[i].what = settings->texts.items[i];
+        status = embed_text(q->all[i].own, s, q->all[i].what, quiet);
+    }
+    return status;
+}
+
+/* ------------------------------------------------------------------ a picture, a vector ---- */
+
+/* In a context that ends here: the pictures have contexts of their own. */
+static int make_like(struct queries *q, struct session *s, const struct search_settings *settings)
+{
+    vitx_image *image = NULL;
+    q->all[0].what = settings->like;
+    if (!image_load_beside(&image, settings->like, &settings->common))
+        return SOME_FAILED;
+    int status = session_start(s, &settings->common, VITX_FIT_RECIPE);
+    if (status == DONE && vitx_embed(s->context, image, q->all[0].own, 1) != VITX_OK) {
+        complain_last(settings->like);
+        status = SOME_FAILED;
+    }
+    vitx_context_free(s->context);
+    s->context = NULL;
+    vitx_image_free(image);
+    return status;
+}
+
+static int make_vector(struct queries *q, const struct search_settings *settings)
+{
+    float *own = q->all[0].own;
+    double square = 0;
+    q->all[0].what = settings->vector;
+    const int code = vitx_vector_load(own, q->units, settings->vector);
+    if (code == VITX_INVALID)
+        return wrong_usage("--vector %s", reason());
+    if (code != VITX_OK)
+        return refused(code, settings->vector);
+    for (int k = 0; k < q->units; k++)
+        square += (double)own[k] * own[k];
+    if (!(square > 0)) {
+        complain(settings->vector, "all its numbers are 0");
+        return SOME_FAILED;
+    }
+    for (int k = 0; k < q->units; k++)
+        own[k] = (float)(own[k] / sqrt(square));
+    return DONE;
+}
+
+/* ------------------------------------------------------------------ in order --------------- */
+
+/* What is ranked by: the vector, without --versus. */
+static int subtract(struct queries *q, const struct session *s,
+                    const struct search_settings *settings)
+{
+    float *other = calloc((size_t)q->units, sizeof *other);
+    int status = other ? DONE : no_memory();
+    if (status == DONE && settings->versus)
+        status = embed_text(other, s, settings->versus, settings->common.quiet);
+    for (int i = 0; i < q->count && status == DONE; i++)
+        for (int k = 0; k < q->units; k++)
+            q->all[i].vector[k] = q->all[i].own[k] - other[k];
+    free(other);
+    return status;
+}
+
+int queries_make(struct queries *q, struct session *s, const struct search_settings *settings)
+{
+    const int texts = settings->texts.count, others = settings->like || settings->vector;
+    *q = (struct queries){.units = s->info.classes};
+    if (!create(q, texts + others))
+        return no_memory();
+    int status = texts || settings->versus ? open_tower(q, s, &settings->common) : DONE;
+    if (status == DONE && texts)
+        status = make_texts(q, s, settings);
+    if (status == DONE && settings->like)
+        status = make_like(q, s, settings);
+    if (status == DONE && settings->vector)
+        status = make_vector(q, settings);
+    return status == DONE ? subtract(q, s, settings) : status;
+}
+
+void queries_free(struct queries *q)
+{
+    for (int i = 0; i < q->count; i++) {
+        free(q->all[i].vector);
+        free(q->all[i].own);
+    }
+    free(q->all);
+    free(q->empty);
+    *q = (struct queries){.count = 0};
+}

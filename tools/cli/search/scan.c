@@ -1,0 +1,230 @@
+/* search/scan.c: the nearest vectors of an index, some blocks a piece of work; see search.h. */
+#include <stdlib.h>
+
+#include "search.h"
+#include "tools/cli/parallel.h"
+#include "tools/cli/progress.h"
+
+enum { TOGETHER = 16, MOST_ROWS = 4096 }; /* blocks of a piece; vectors of a block */
+
+/* The nearest of a piece, for each query. */
+struct part {
+    struct found *found; /* [queries] */
+};
+
+struct scanning {
+    struct index *index;
+    const struct queries *queries;
+    const struct search_settings *settings;
+    struct found *found; /* of all pieces so far */
+    struct part *parts;
+    bool failed;
+};
+
+/* Room of one piece. */
+struct room {
+    float *vectors;
+    float own[MOST_ROWS], empty[MOST_ROWS];
+    int64_t ids[MOST_ROWS], here[MOST_ROWS];
+};
+
+static bool found_create(struct found *f, int room)
+{
+    *f = (struct found){.room = room};
+    f->entries = malloc((size_t)room * sizeof *f->entries);
+    f->scores = calloc((size_t)room, sizeof *f->scores);
+    for (int i = 0; i < room && f->entries; i++)
+        f->entries[i] = -1;
+    return f->entries && f->scores;
+}
+
+void found_free(struct found *found, int count)
+{
+    for (int i = 0; i < count && found; i++) {
+        free(found[i].entries);
+        free(found[i].scores);
+        found[i] = (struct found){.room = 0};
+    }
+}
+
+/* ------------------------------------------------------------------ a piece ---------------- */
+
+static int last_block(const struct scanning *s, int piece)
+{
+    const int end = (piece + 1) * TOGETHER;
+    return end < s->index->block_count ? end : s->index->block_count;
+}
+
+static int rows_of_piece(const struct scanning *s, int piece)
+{
+    int rows = 0;
+    for (int b = piece * TOGETHER; b < last_block(s, piece); b++)
+        rows += s->index->blocks[b].rows;
+    return rows;
+}
+
+static bool part_create(const struct scanning *s, struct part *part, int rows)
+{
+    const int n = s->queries->count;
+    bool there = (part->found = calloc((size_t)n + 1, sizeof *part->found)) != NULL;
+    for (int q = 0; q < n && there; q++)
+        there = found_create(&part->found[q], rows < s->found[q].room ? rows : s->found[q].room);
+    return there;
+}
+
+static void part_free(const struct scanning *s, struct part *part)
+{
+    found_free(part->found, part->found ? s->queries->count : 0);
+    free(part->found);
+    part->found = NULL;
+}
+
+/* The entries of a block that are searched; how many those are. */
+static int find_ids(const struct index *index, int block, int64_t *ids)
+{
+    int asked = 0;
+    for (int row = 0; row < index->blocks[block].rows; row++) {
+        const int at = index_owner(index, block, row);
+        ids[row] = at >= 0 && index->entries[at].asked >= 0 ? at : -1;
+        asked += ids[row] >= 0;
+    }
+    return asked;
+}
+
+/* Leaves out what is not nearer to the text than to the empty one. */
+static const int64_t *only_here(const struct scanning *s, struct room *room, int rows,
+                                const float *own)
+{
+    const int units = s->index->units;
+    if (!s->settings->here)
+        return room->ids;
+    vitx_similarities(room->own, room->vectors, rows, units, own);
+    vitx_similarities(room->empty, room->vectors, rows, units, s->queries->empty);
+    for (int i = 0; i < rows; i++)
+        room->here[i] = room->own[i] > room->empty[i] ? room->ids[i] : -1;
+    return room->here;
+}
+
+static void scan_block(struct scanning *s, struct part *part, struct room *room, int block)
+{
+    struct index_block *b = &s->index->blocks[block];
+    if (find_ids(s->index, block, room->ids) == 0)
+        return;
+    b->bad = !index_read(s->index, block, room->vectors);
+    for (int q = 0; q < s->queries->count && !b->bad; q++) {
+        const struct query *query = &s->queries->all[q];
+        struct found *f = &part->found[q];
+        const int64_t *ids = only_here(s, room, b->rows, query->own);
+        vitx_nearest_more(f->entries, f->scores, f->room, room->vectors, b->rows, s->index->units,
+                          query->vector, ids);
+    }
+}
+
+/* On any thread. */
+static bool scan_piece(void *payload, int piece)
+{
+    struct scanning *s = payload;
+    struct part *part = &s->parts[piece];
+    struct room *room = calloc(1, sizeof *room);
+    const int rows = rows_of_piece(s, piece);
+    bool there = room && (room->vectors = malloc(index_block_bytes(s->index))) != NULL;
+    if (rows > 0)
+        there = there && part_create(s, part, rows);
+    for (int b = piece * TOGETHER; b < last_block(s, piece) && there && rows > 0; b++)
+        scan_block(s, part, room, b);
+    if (!there)
+        complain(NULL, "no memory");
+    if (room)
+        free(room->vectors);
+    free(room);
+    return there;
+}
+
+static bool listens(void *payload, int piece)
+{
+    (void)payload, (void)piece;
+    return true;
+}
+
+/* The nearest of a piece among those of all: vectors of one number, the score. */
+static bool merge_piece(void *payload, int piece, bool begun)
+{
+    struct scanning *s = payload;
+    struct part *part = &s->parts[piece];
+    const float one = 1;
+    s->failed |= !begun || progress_interrupted();
+    for (int q = 0; q < s->queries->count && part->found && !s->failed; q++) {
+        const struct found *f = &part->found[q];
+        struct found *all = &s->found[q];
+        if (f->room > 0)
+            vitx_nearest_more(all->entries, all->scores, all->room, f->scores, f->room, 1, &one,
+                              f->entries);
+    }
+    part_free(s, part);
+    return !s->failed;
+}
+
+/* ------------------------------------------------------------------ all -------------------- */
+
+static int asked_of(const struct index *index)
+{
+    int asked = 0;
+    for (int i = 0; i < index->count; i++)
+        asked += index->entries[i].asked >= 0 && index->entries[i].block >= 0;
+    return asked;
+}
+
+/* Entries of damaged blocks have no vector any more; how many blocks those are. */
+static int give_up_damaged(struct index *index)
+{
+    int damaged = 0;
+    for (int b = 0; b < index->block_count; b++) {
+        for (int row = 0; row < index->blocks[b].rows && index->blocks[b].bad; row++) {
+            const int at = index_owner(index, b, row);
+            if (at >= 0)
+                index->entries[at].block = -1;
+        }
+        damaged += index->blocks[b].bad;
+        index->blocks[b].bad = false;
+    }
+    return damaged;
+}
+
+static bool create(struct scanning *s, struct piece_state **states, int pieces)
+{
+    const int asked = asked_of(s->index), top = s->settings->top;
+    const int room = top > 0 && top < asked ? top : asked;
+    s->parts = calloc((size_t)pieces + 1, sizeof *s->parts);
+    *states = calloc((size_t)pieces + 1, sizeof **states);
+    bool there = s->parts && *states;
+    for (int q = 0; q < s->queries->count && there; q++)
+        there = found_create(&s->found[q], room > 0 ? room : 1);
+    return there;
+}
+
+int scan(struct found *found, int *damaged, struct index *index, const struct queries *queries,
+         const struct search_settings *settings, int threads)
+{
+    struct scanning s = {.index = index, .queries = queries, .settings = settings, .found = found};
+    struct piece_state *states;
+    const int pieces = (index->block_count + TOGETHER - 1) / TOGETHER;
+    if (!create(&s, &states, pieces)) {
+        complain(NULL, "no memory");
+        s.failed = true;
+    } else {
+        do_in_parallel(&(struct pieces){.count = pieces,
+                                        .threads = threads,
+                                        .states = states,
+                                        .payload = &s,
+                                        .work = scan_piece,
+                                        .listens = listens,
+                                        .finish = merge_piece});
+    }
+    for (int q = 0; q < queries->count && !s.failed; q++)
+        while (found[q].count < found[q].room && found[q].entries[found[q].count] >= 0)
+            found[q].count++;
+    *damaged = give_up_damaged(index);
+    free(s.parts);
+    free(states);
+    return s.failed ? SOME_FAILED : DONE;
+}
