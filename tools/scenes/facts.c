@@ -32,7 +32,7 @@ enum { RANGES = sizeof ranges / sizeof *ranges };
 
 /* Percent of an object's pixels: with so many at its clearest it has the colour; with so many that
  * are near it perhaps. And how far near reaches. */
-enum { NAMED = 55, PERHAPS = 12, NEAR_HUE = 14, NEAR_SATURATION = 12, NEAR_VALUE = 30 };
+enum { NAMED = 50, PERHAPS = 12, NEAR_HUE = 14, NEAR_SATURATION = 12, NEAR_VALUE = 30 };
 /* Thousandths of the picture's sides. */
 enum { OUTER = 380, INNER = 450, CENTRAL = 90, BESIDE = 180, APART = 120, BEHIND = 40 };
 
