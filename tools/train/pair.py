@@ -43,12 +43,13 @@ from train import classes, command, prepare
 # with what the picture tower makes of them: it does not learn then. 0: it learns.
 PHASES = [
     (0.04, 112, "1-3", 0.45, 0.95, 64, 2400),
-    (0.75, 112, "1-3", 0.45, 0.95, 48, 0),
-    (1.00, 224, "1-3", 0.30, 0.75, 16, 0),
+    (0.86, 112, "1-3", 0.45, 0.95, 16, 0),
+    (1.00, 224, "1-3", 0.30, 0.75, 8, 0),
 ]
 TRAIN, VALIDATION = 101, 1000001  # seeds; export_pair.py reports on another
-LR_PICTURES, LR_TEXTS, WARM_UP, DECAY, CLIP, EMA = 3e-4, 2e-3, 0.005, 0.05, 1.0, 0.997
+LR_PICTURES, LR_TEXTS, WARM_UP, DECAY, CLIP, EMA = 4e-4, 1.5e-3, 0.005, 0.05, 1.0, 0.997
 GENTLE = 150  # steps until the picture tower learns at its full rate
+FROZEN = 3  # blocks that stay as weights/scenes has them: a third less to compute
 LATE = 0.25  # share of the scenes where the class token reads the patches in the last block alone
 PATCHES, TEMPLATES = 0.5, 0.4  # weight of the patches' losses; share of texts made by a template
 CONTEXT = 32
@@ -414,6 +415,9 @@ class Trainer:
         if not saved:
             pixels, owner, _ = fixed(args.scenes, self.facts.total, VALIDATION, 40, 224, "1-3")
             begin_with(self.pair, load_file(args.begin), prepare(pixels, owner, self.facts.things)[0].float())
+        vision = self.pair.vision_model
+        for part in (vision.embeddings, vision.pre_layrnorm, *vision.encoder.layers[:FROZEN]):
+            part.requires_grad_(False)
         self.ema = copy.deepcopy(self.pair).requires_grad_(False)
         self.optimizers = optimizers(self.pair, args)
         self.peaks = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
