@@ -16,8 +16,8 @@ a batch whether they match, and no text counts as wrong because it was written f
   "not here" can be asked of any model in CLIP's form: which is nearer, the text or the empty text?
 - Half of the loss is of texts that are nearly right: the same thing in another colour, in another
   place, on the other side of its neighbour.
-- Every patch learns which thing's texts are nearest, or the empty text where it shows background, and
-  whether it belongs to what a sentence speaks of.
+- Every patch learns which thing's texts are nearest, or the empty text where it shows background;
+  whether it belongs to what a sentence speaks of; and, where it does, whether the sentence is true.
 
 English and Chinese, sentences and templates (weights/templates) by chance. Single precision, one thread.
 """
@@ -47,11 +47,12 @@ PHASES = [
     (1.00, 224, "1-3", 0.30, 0.75, 8, 0),
 ]
 TRAIN, VALIDATION = 101, 1000001  # seeds; export_pair.py reports on another
-LR_PICTURES, LR_TEXTS, WARM_UP, DECAY, CLIP, EMA = 4e-4, 1.5e-3, 0.005, 0.05, 1.0, 0.997
+LR_PICTURES, LR_TEXTS, WARM_UP, DECAY, CLIP, EMA = 5e-4, 1.5e-3, 0.005, 0.05, 1.0, 0.997
 GENTLE = 150  # steps until the picture tower learns at its full rate
 FROZEN = 3  # blocks that stay as weights/scenes has them: a third less to compute
 LATE = 0.25  # share of the scenes where the class token reads the patches in the last block alone
-PATCHES, TEMPLATES = 0.5, 0.4  # weight of the patches' losses; share of texts made by a template
+PATCHES, DETAIL = 0.5, 0.7  # weights of the patches' losses
+TEMPLATES = 0.4  # share of texts made by a template
 CONTEXT = 32
 EMPTY = ["", "a photo of a .", "a picture", "nothing", "一张图片", "一张的照片", "什么都没有"]
 KINDS = ["thing", "colour", "place", "count", "relation"]
@@ -236,8 +237,12 @@ def patch_losses(pair, patches, texts, empty, batch, shares, own):
     i, j = own.nonzero(as_tuple=True)
     thing = torch.from_numpy(batch.facts.thing[batch.chosen])[j]
     target = shares[i, :, 1 + thing] * (batch.matches()[i, j] == 1)[:, None]
-    logits = ((patches[i] * texts[j][:, None]).sum(-1) - nothing[i]) * scale
-    return which + 0.5 * F.binary_cross_entropy_with_logits(logits, target)
+    logits = (patches[i] @ texts[j][:, :, None])[..., 0].sub(nothing[i]) * scale
+    speaks = F.binary_cross_entropy_with_logits(logits, target)
+    # and on that thing's patches whether it is true
+    match = batch.matches()[i, j][:, None].expand_as(logits)
+    detail = balanced(logits, match, shares[i, :, 1 + thing] > 0.4)
+    return which + 0.5 * speaks, detail
 
 
 def losses(pair, seen, facts, templates, tokens, dice):
@@ -254,10 +259,11 @@ def losses(pair, seen, facts, templates, tokens, dice):
     hard = balanced(logits, match, own)
     target = present / present.sum(1, keepdim=True).clamp(min=1)
     which = -(target * F.log_softmax(cosines[:, :facts.things] * scale, -1)).sum(-1).mean()
-    local = patch_losses(pair, directions[:, 1:], texts, empty, batch, shares, own)
+    local, detail = patch_losses(pair, directions[:, 1:], texts, empty, batch, shares, own)
     with torch.no_grad():
         right = ((logits > 0) == (match == 1))[own & (match < 2)].float().mean()
-    return every + hard + 0.5 * which + PATCHES * local, torch.stack([every, hard, which, local, right]).detach()
+    loss = every + hard + 0.5 * which + PATCHES * local + DETAIL * detail
+    return loss, torch.stack([every, hard, which, local, detail, right]).detach()
 
 
 # ------------------------------------------------------------------ measuring ----------------
@@ -486,10 +492,10 @@ class Trainer:
             now = time.time()
             self.elapsed = before + now - start
             if now - logged >= self.args.log:
-                every, hard, which, local, right = sums / count
+                every, hard, which, local, detail, right = sums / count
                 print(f"{time.strftime('%H:%M:%S')} {100 * self.done():5.1f} % {size} px {self.drawn} scenes, "
                       f"{count * batch / (now - logged):.1f}/s, loss {every:.3f} hard {hard:.3f} which {which:.3f} "
-                      f"patches {local:.3f}, right {right:.3f}, scales {self.pair.logit_scale.exp():.1f} "
+                      f"patches {local:.3f} detail {detail:.3f}, right {right:.3f}, scales {self.pair.logit_scale.exp():.1f} "
                       f"{self.pair.patch_scale.exp():.1f}", flush=True)
                 logged, sums, count = now, 0, 0
             if now - saved >= self.args.save:
