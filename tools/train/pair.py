@@ -17,7 +17,8 @@ a batch whether they match, and no text counts as wrong because it was written f
 - Half of the loss is of texts that are nearly right: the same thing in another colour, in another
   place, on the other side of its neighbour.
 - Every patch learns which thing's texts are nearest, or the empty text where it shows background;
-  whether it belongs to what a sentence speaks of; and, where it does, whether the sentence is true.
+  whether it belongs to what a sentence speaks of; and, where it does, whether the sentence is true. The
+  class token learns to say what the patches of the objects say.
 
 English and Chinese, sentences and templates (weights/templates) by chance. Single precision, one thread.
 """
@@ -27,6 +28,7 @@ import glob
 import math
 import os
 import queue
+import signal
 import subprocess
 import threading
 import time
@@ -36,22 +38,23 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from towers import Pair, begin_with
+from towers import Pair, begin_with, open_channels
 from train import classes, command, prepare
 
 # Until which part of the run; pixels; objects; their size; scenes per step; how many scenes are kept,
-# with what the picture tower makes of them: it does not learn then. 0: it learns.
+# with what the picture tower makes of them: it does not learn then (0: it learns); how many patches it
+# sees, those that show objects first (0: all; FLIP, arXiv:2212.00794).
 PHASES = [
-    (0.04, 112, "1-3", 0.45, 0.95, 64, 2400),
-    (0.86, 112, "1-3", 0.45, 0.95, 16, 0),
-    (1.00, 224, "1-3", 0.30, 0.75, 8, 0),
+    (0.04, 112, "1-3", 0.45, 0.95, 64, 2400, 0),
+    (0.80, 112, "1-3", 0.45, 0.95, 16, 0, 28),
+    (1.00, 112, "1-3", 0.45, 0.95, 16, 0, 0),
 ]
 TRAIN, VALIDATION = 101, 1000001  # seeds; export_pair.py reports on another
 LR_PICTURES, LR_TEXTS, WARM_UP, DECAY, CLIP, EMA = 5e-4, 1.5e-3, 0.005, 0.05, 1.0, 0.997
 GENTLE = 150  # steps until the picture tower learns at its full rate
 FROZEN = 3  # blocks that stay as weights/scenes has them: a third less to compute
 LATE = 0.25  # share of the scenes where the class token reads the patches in the last block alone
-PATCHES, DETAIL = 0.5, 0.7  # weights of the patches' losses
+PATCHES, DETAIL, WHOLE = 0.5, 1.0, 1.0  # weights of the patches' losses
 TEMPLATES = 0.4  # share of texts made by a template
 CONTEXT = 32
 EMPTY = ["", "a photo of a .", "a picture", "nothing", "一张图片", "一张的照片", "什么都没有"]
@@ -259,11 +262,15 @@ def losses(pair, seen, facts, templates, tokens, dice):
     hard = balanced(logits, match, own)
     target = present / present.sum(1, keepdim=True).clamp(min=1)
     which = -(target * F.log_softmax(cosines[:, :facts.things] * scale, -1)).sum(-1).mean()
+    # the picture is what its objects' patches say, every object as loud
+    weights = shares[:, :, 1:] / shares[:, :, 1:].sum(1, keepdim=True).clamp(min=0.1)
+    said = F.normalize((weights.sum(2, keepdim=True) * directions[:, 1:]).sum(1), dim=-1).detach()
+    whole = 1 - (directions[:, 0] * said).sum(1).mean()
     local, detail = patch_losses(pair, directions[:, 1:], texts, empty, batch, shares, own)
     with torch.no_grad():
         right = ((logits > 0) == (match == 1))[own & (match < 2)].float().mean()
-    loss = every + hard + 0.5 * which + PATCHES * local + DETAIL * detail
-    return loss, torch.stack([every, hard, which, local, detail, right]).detach()
+    loss = every + hard + 0.5 * which + PATCHES * local + DETAIL * detail + WHOLE * whole
+    return loss, torch.stack([every, hard, which, local, detail, whole, right]).detach()
 
 
 # ------------------------------------------------------------------ measuring ----------------
@@ -383,10 +390,16 @@ def optimizers(pair, args):
             Muon(muon, lr=1e-3, weight_decay=DECAY)]
 
 
-def look(pair, facts, scenes, late):
+def look(pair, facts, scenes, late, some=0):
     pixels, owner, truth = scenes
     x, shares, present = prepare(pixels, owner, facts.things)
-    return pair.vision_model(x.float(), late), shares, present, truth
+    where = None
+    if some:
+        first = torch.rand(shares.shape[:2]) + (shares[:, :, 0] < 0.9)
+        rows, grid = first.topk(some, 1).indices, math.isqrt(x.shape[1])
+        x, shares = (v.gather(1, rows[..., None].expand(-1, -1, v.shape[2])) for v in (x, shares))
+        where = rows, grid
+    return pair.vision_model(x.float(), late, where), shares, present, truth
 
 
 class Kept:
@@ -417,10 +430,13 @@ class Trainer:
         self.pair = Pair(self.tokens.tokenizer.get_vocab_size(), CONTEXT)
         # steps in which the picture tower moved: `moved`
         self.phase, self.drawn, self.steps, self.moved, self.elapsed = 0, 0, 0, 0, 0.0
+        self.stop = False  # SIGTERM: save and end
         saved = torch.load(self.path(), weights_only=True) if os.path.exists(self.path()) else None
         if not saved:
-            pixels, owner, _ = fixed(args.scenes, self.facts.total, VALIDATION, 40, 224, "1-3")
-            begin_with(self.pair, load_file(args.begin), prepare(pixels, owner, self.facts.things)[0].float())
+            pixels, owner, _ = fixed(args.scenes, self.facts.total, VALIDATION, 100, 112, "1-3", 0.45, 0.95)
+            patches = prepare(pixels, owner, self.facts.things)[0].float()
+            begin_with(self.pair, load_file(args.begin), patches)
+            open_channels(self.pair, patches)
         vision = self.pair.vision_model
         for part in (vision.embeddings, vision.pre_layrnorm, *vision.encoder.layers[:FROZEN]):
             part.requires_grad_(False)
@@ -476,7 +492,7 @@ class Trainer:
             print(f"  {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items() if "asked" not in k), flush=True)
 
     def run_phase(self):
-        until, size, objects, smallest, largest, batch, keep = PHASES[self.phase]
+        until, size, objects, smallest, largest, batch, keep, some = PHASES[self.phase]
         sets = fixed(self.args.scenes, self.facts.total, VALIDATION, self.args.validate, size, "1-3", smallest, largest)
         scenes = Scenes(argv(self.args, TRAIN + self.phase, self.drawn, size, objects, smallest, largest),
                         batch, size, self.facts.total)
@@ -486,18 +502,22 @@ class Trainer:
         logged, saved, sums, count = start, start, 0, 0
         while self.done() < until:
             dice = np.random.default_rng([self.args.seed, self.phase, self.drawn])
-            seen = scenes.next(dice) if keep else look(self.pair, self.facts, scenes.next(), LATE)
+            seen = scenes.next(dice) if keep else look(self.pair, self.facts, scenes.next(), LATE, some)
             sums, count = sums + self.step(seen, dice), count + 1
             self.drawn += batch
             now = time.time()
             self.elapsed = before + now - start
             if now - logged >= self.args.log:
-                every, hard, which, local, detail, right = sums / count
+                every, hard, which, local, detail, whole, right = sums / count
                 print(f"{time.strftime('%H:%M:%S')} {100 * self.done():5.1f} % {size} px {self.drawn} scenes, "
                       f"{count * batch / (now - logged):.1f}/s, loss {every:.3f} hard {hard:.3f} which {which:.3f} "
-                      f"patches {local:.3f} detail {detail:.3f}, right {right:.3f}, scales {self.pair.logit_scale.exp():.1f} "
+                      f"patches {local:.3f} detail {detail:.3f} whole {whole:.3f}, right {right:.3f}, scales {self.pair.logit_scale.exp():.1f} "
                       f"{self.pair.patch_scale.exp():.1f}", flush=True)
                 logged, sums, count = now, 0, 0
+            if self.stop:
+                self.save()
+                scenes.close()
+                raise SystemExit(f"stopped at {100 * self.done():.1f} %")
             if now - saved >= self.args.save:
                 self.save()
                 self.evaluate(sets)
@@ -508,6 +528,7 @@ class Trainer:
         self.evaluate(sets)
 
     def run(self):
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stop", True))
         while self.phase < len(PHASES):
             self.run_phase()
         print(f"done: {self.steps} steps, {self.elapsed / 60:.1f} minutes")

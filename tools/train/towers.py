@@ -82,14 +82,21 @@ class Pictures(nn.Module):
         self.encoder = Encoder(**VISION)
         self.post_layernorm = nn.LayerNorm(width, EPS)
 
-    def forward(self, patches, late=0.0):
-        """Patches [n,t,768] as the convolution reads them, to tokens after the last norm. Where the dice
+    def forward(self, patches, late=0.0, where=None):
+        """Patches [n,t,768] as the convolution reads them, to tokens after the last norm. `where`: which
+        patches of how large a grid they are, [n,t] and its side; without it they are all. Where the dice
         say `late`, the class token looks at itself alone before the last block, and in half of these it
         reads all patches evenly there: what train.py does, for the sake of maps."""
         e = self.embeddings
         x = F.linear(patches, e.patch_embedding.weight.flatten(1))
-        x = torch.cat([e.class_embedding.expand(len(x), 1, -1), x], 1)
-        x = self.pre_layrnorm(x + e.positions(math.isqrt(patches.shape[1])))
+        if where is None:
+            table = e.positions(math.isqrt(patches.shape[1]))
+            x = x + table[1:]
+        else:
+            table = e.positions(where[1])
+            x = x + table[1:][where[0]]
+        first = (e.class_embedding + table[0]).expand(len(x), 1, -1)
+        x = self.pre_layrnorm(torch.cat([first, x], 1))
         dice = torch.rand(len(x)).view(-1, 1, 1, 1)
         itself = torch.full((x.shape[1],), -1e4)
         itself[0] = 0
@@ -187,3 +194,35 @@ def begin_with(pair, weights, patches):
     vision.post_layernorm.weight.copy_(weights["norm.weight"])
     vision.post_layernorm.bias.copy_(weights["norm.bias"])
     return x.std(-1), own
+
+
+COLOURS, PLACES = 3, 2
+
+
+@torch.no_grad()
+def open_channels(pair, patches, strength=2.5):
+    """Lets every token know its colour and its place up to the last block. To tell shapes apart in mirrored
+    scenes neither is needed: weights/scenes says left and right alike in its positions, and block after
+    block drowns colour. The tokens' quietest directions, over all blocks, get the mean red, green and blue
+    of the patch and its x and y; what the blocks add hardly touches these."""
+    vision, e = pair.vision_model, pair.vision_model.embeddings
+    seen = []
+    hooks = [part.register_forward_hook(lambda m, i, o: seen.append(o[:, 1:].flatten(0, 1)))
+             for part in (vision.pre_layrnorm, *vision.encoder.layers)]
+    vision(patches)
+    for hook in hooks:
+        hook.remove()
+    total = sum(torch.cov(h.T) / h.var(0).mean() for h in seen)
+    quiet = torch.linalg.eigh(total).eigenvectors[:, :COLOURS + PLACES]
+    quiet = quiet - quiet.mean(0)  # norms take the mean away
+    size = (F.linear(patches, e.patch_embedding.weight.flatten(1)) + e.positions(math.isqrt(patches.shape[1]))[1:]).std()
+    colour = patches.view(-1, 3, PATCH * PATCH).mean(-1)
+    for c in range(COLOURS):
+        filter_ = torch.zeros(3, PATCH, PATCH)
+        filter_[c] = strength * size / colour[:, c].std() / PATCH**2
+        e.patch_embedding.weight += quiet[:, c, None, None, None] * 16 * filter_ / 16**0.5
+    grid = SIZE // PATCH
+    line = torch.linspace(-1.7, 1.7, grid)
+    places = line.expand(grid, grid).flatten(), line[:, None].expand(grid, grid).flatten()
+    for n, place in enumerate(places):
+        e.position_embedding.weight[1:] += strength * size * 4 * place[:, None] * quiet[:, COLOURS + n]
