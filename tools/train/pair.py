@@ -45,12 +45,12 @@ from train import classes, command, prepare
 # with what the picture tower makes of them: it does not learn then (0: it learns); how many patches it
 # sees, those that show objects first (0: all; FLIP, arXiv:2212.00794).
 PHASES = [
-    (0.04, 112, "1-3", 0.45, 0.95, 64, 2400, 0),
-    (0.80, 112, "1-3", 0.45, 0.95, 16, 0, 28),
-    (1.00, 112, "1-3", 0.45, 0.95, 16, 0, 0),
+    (0.10, 112, "1-3", 0.45, 0.95, 64, 2400, 0),
+    (0.85, 112, "1-3", 0.45, 0.95, 32, 0, 28),
+    (1.00, 112, "1-3", 0.45, 0.95, 32, 0, 0),
 ]
 TRAIN, VALIDATION = 101, 1000001  # seeds; export_pair.py reports on another
-LR_PICTURES, LR_TEXTS, WARM_UP, DECAY, CLIP, EMA = 5e-4, 1.5e-3, 0.005, 0.05, 1.0, 0.997
+LR_PICTURES, LR_TEXTS, WARM_UP, DECAY, CLIP, EMA = 4e-4, 2e-3, 0.005, 0.05, 1.0, 0.997
 GENTLE = 150  # steps until the picture tower learns at its full rate
 FROZEN = 3  # blocks that stay as weights/scenes has them: a third less to compute
 LATE = 0.25  # share of the scenes where the class token reads the patches in the last block alone
@@ -432,7 +432,10 @@ class Trainer:
         self.phase, self.drawn, self.steps, self.moved, self.elapsed = 0, 0, 0, 0, 0.0
         self.stop = False  # SIGTERM: save and end
         saved = torch.load(self.path(), weights_only=True) if os.path.exists(self.path()) else None
-        if not saved:
+        if args.weights and not saved:
+            self.phase = 1  # the text tower knows what the picture tower says
+            self.pair.load_state_dict(torch.load(os.path.join(args.weights, "last.pt"), weights_only=True)["ema"])
+        elif not saved:
             pixels, owner, _ = fixed(args.scenes, self.facts.total, VALIDATION, 100, 112, "1-3", 0.45, 0.95)
             patches = prepare(pixels, owner, self.facts.things)[0].float()
             begin_with(self.pair, load_file(args.begin), patches)
@@ -494,7 +497,7 @@ class Trainer:
     def run_phase(self):
         until, size, objects, smallest, largest, batch, keep, some = PHASES[self.phase]
         sets = fixed(self.args.scenes, self.facts.total, VALIDATION, self.args.validate, size, "1-3", smallest, largest)
-        scenes = Scenes(argv(self.args, TRAIN + self.phase, self.drawn, size, objects, smallest, largest),
+        scenes = Scenes(argv(self.args, TRAIN + 10 * (self.args.seed - 1) + self.phase, self.drawn, size, objects, smallest, largest),
                         batch, size, self.facts.total)
         before, start = self.elapsed, time.time()
         if keep:
@@ -541,8 +544,9 @@ def main():
     p.add_argument("--root", default=".", help="folder of vitx, for its templates")
     p.add_argument("--tokenizer", default="weights/pair/tokenizer.json")
     p.add_argument("--begin", default="weights/scenes/model.safetensors", help="the picture tower to begin with")
+    p.add_argument("--weights", help="folder of a run that this one begins with")
     p.add_argument("--minutes", type=float, default=85, help="length of the run")
-    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--seed", type=int, default=1, help="another one draws other scenes, too")
     p.add_argument("--lr-pictures", type=float, default=LR_PICTURES)
     p.add_argument("--lr-texts", type=float, default=LR_TEXTS)
     p.add_argument("--log", type=float, default=30, help="seconds between lines")
