@@ -271,7 +271,7 @@ $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(B)/libtwin.a $(OUT)/libvitx.a
 	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) $(WRAP) -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(CHECK_LIBS) $(LIBS)
 
 # It draws, and sees to it that memory runs out.
-$(B)/test_scenes: $(DRAW_OBJ)
+$(B)/test_scenes $(B)/test_sentences: $(DRAW_OBJ)
 $(B)/test_scenes: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=free
 
 # It says what the processor has, and whether the system lets the process use tiles.
