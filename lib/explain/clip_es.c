@@ -12,9 +12,9 @@
  * box is 1 in the bounding boxes of the areas where cam is above `box` of its range (neighbours at
  * edges and corners are of one area), else 0.
  *
- * With texts of what is behind things (vx_similarity.others: ground, sky, ...) s is the text's
- * probability among them, a softmax of scaled cosines; without, it is the cosine, as a softmax of
- * one text alone has no gradient. As in linyq2117/CLIP-ES @ 3893f81 (generate_cams_voc12.py,
+ * Of a text s is its probability beside the empty text (vx_similarity.others), a softmax of scaled
+ * cosines; the paper has 26 texts of backgrounds in its place, ground, sky, .., in English. Of
+ * another vector it is the cosine, as a softmax of one alone has no gradient. As in linyq2117/CLIP-ES @ 3893f81 (generate_cams_voc12.py,
  * utils.py, clip/model.py), which scales cam to 0..1 before it is spread, in 255 steps where boxes
  * are found, and whose boxes at the right and the lower edge lack the last column or row.
  */
