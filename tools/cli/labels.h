@@ -24,7 +24,7 @@
          .help = "sentences for a label, like 'a photo of a {}', repeatable",                      \
          .more =                                                                                   \
              "{} stands for the label, and the label's vector is the mean over all sentences. "    \
-             "A name is one of those that\ncome with vitx (imagenet80, simple7, chinese80); a "    \
+             "A name is one of those that\ncome with vitx (imagenet80, simple7, zh80, zh7); a "    \
              "file has one sentence a line."},                                                     \
     {                                                                                              \
         .name = "label-cache", .kind = OPTION_TEXT,                                                \
