@@ -405,6 +405,12 @@ START_TEST(test_text__reads_the_parts_alone)
         const char *json, *text;
         int count, ids[6];
     } parts[] = {
+        /* Of ways that are as good the first that is found. */
+        {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"u\",0],[\"a\",-1],[\"b\",-1],"
+         "[\"ab\",-2]],\"unk_id\":0}}",
+         "ab",
+         1,
+         {3}},
         {"{" BPE_MODEL "}",
          "ab b",
          2,

@@ -116,6 +116,8 @@ static int strip(vx_chars *out, const vx_chars *in, const vx_change *step, const
 {
     (void)n;
     size_t from = 0, to = in->count;
+    if (to == 0)
+        return VITX_OK;
     while (step->left && from < to && vx_is_space(in->at[from].code))
         from++;
     while (step->right && to > from && vx_is_space(in->at[to - 1].code))

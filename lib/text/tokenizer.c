@@ -176,7 +176,8 @@ static int lower_sections(vx_tokenizer *t, const char *name)
     return VITX_OK;
 }
 
-/* The id of a word that the configuration names: "pad_token", a string or an object with content. */
+/* The id of a word that the configuration names: "pad_token", a string or an object with
+ * content. */
 static int configured(const vx_tokenizer *t, const place *p, const char *key)
 {
     const vx_json *const node = vx_json_get(p->config, key);
