@@ -13,8 +13,11 @@
 #include <vitx/vitx.h>
 
 #include "model/model.h"
+#include "model/text_rows.h"
 #include "model_files.h"
 #include "util.h"
+
+#define TEXTS "../texts/" /* of copy_golden */
 
 enum {
     MOST = 64
@@ -389,6 +392,87 @@ START_TEST(test_text__what_is_no_text)
 }
 END_TEST
 
+/* A table of more rows than are kept at hand, whose numbers are 1 + mark / 1024, behind the data of
+ * the file. */
+enum { MANY = VX_TEXT_KEPT + 300 };
+
+static unsigned mark(size_t row, size_t column)
+{
+    return (unsigned)((31 * row + row / VX_TEXT_KEPT * 5 + column) % 1024);
+}
+
+static char *large_table(void)
+{
+    char *folder = copy_golden(TEXTS "clip-hf"), tensor[200];
+    char path[600];
+    snprintf(path, sizeof path, "%s", in_folder(folder, "model.safetensors"));
+    weights_file w = load_weights(path);
+    const size_t first = w.data_size, bytes = (size_t)MANY * 24 * sizeof(uint16_t);
+    w.data_size += bytes;
+    w.data = realloc(w.data, w.data_size);
+    ck_assert_ptr_nonnull(w.data);
+    for (size_t i = 0; i < (size_t)MANY * 24; i++) {
+        const uint16_t half = (uint16_t)(0x3c00 + mark(i / 24, i % 24));
+        memcpy(w.data + first + i * sizeof half, &half, sizeof half);
+    }
+    edit_header(&w, "text_model.embeddings.token_embedding.weight", "vision_model.none");
+    snprintf(tensor, sizeof tensor,
+             "{\"text_model.embeddings.token_embedding.weight\":{\"dtype\":\"F16\","
+             "\"shape\":[%d,24],\"data_offsets\":[%zu,%zu]},",
+             (int)MANY, first, w.data_size);
+    edit_header(&w, "{", tensor);
+    save_weights(path, &w);
+    free_weights_file(&w);
+    snprintf(tensor, sizeof tensor, "\"vocab_size\": %d", (int)MANY);
+    edit_file(folder, "config.json", "\"vocab_size\": 100", tensor);
+    return folder;
+}
+
+typedef struct reading {
+    vx_text_model *m;
+    uint64_t seed;
+    int wrong;
+} reading;
+
+/* Rows in any order; those of id and id + VX_TEXT_KEPT lie in one place. */
+static void *read_rows(void *arg)
+{
+    reading *r = arg;
+    rng numbers = {r->seed};
+    for (int n = 0; n < 3000; n++) {
+        float row[WIDE], base[WIDE];
+        const int id = rng_int(&numbers, 0, 150) + (rng_int(&numbers, 0, 1) ? VX_TEXT_KEPT : 0);
+        if (vx_text_row(row, r->m, id, 2) != VITX_OK || vx_text_row(base, r->m, 0, 2) != VITX_OK)
+            r->wrong++;
+        for (int j = 0; j < 24; j++)
+            r->wrong += fabsf(row[j] - base[j] -
+                              ((float)mark((size_t)id, (size_t)j) - (float)j) / 1024) > 1e-5f;
+    }
+    return NULL;
+}
+
+START_TEST(test_text__rows_of_a_large_table)
+{
+    enum { THREADS = 4 };
+    char *folder = large_table();
+    pthread_t threads[THREADS];
+    reading readings[THREADS];
+    vx_text_model *m = open_text(folder);
+    ck_assert_int_eq(m->arch.vocabulary, MANY);
+    for (int i = 0; i < THREADS; i++) {
+        readings[i] = (reading){m, (uint64_t)i + 1, 0};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, read_rows, &readings[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert_int_eq(readings[i].wrong, 0);
+    }
+    vitx_model_free(m);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ refusals --------------- */
 
 static void refuse_text(const char *path, int code, const char *part)
@@ -398,8 +482,7 @@ static void refuse_text(const char *path, int code, const char *part)
     ck_assert(m == NULL);
 }
 
-#define TEXTS "../texts/" /* of copy_golden */
-#define HEADER NULL       /* the header of the weights is edited */
+#define HEADER NULL /* the header of the weights is edited */
 #define CONFIG "config.json"
 #define OPEN_CLIP "open_clip_config.json"
 
@@ -569,6 +652,8 @@ START_TEST(test_text__is_none)
                 "the picture half only, as timm's files do");
     refuse_text("test/golden/models/clip-hf", VITX_UNSUPPORTED, "the picture half only (clip");
     refuse_text("test/golden/models/siglip-timm", VITX_UNSUPPORTED, "as timm's files do");
+    refuse_text("test/golden/models/siglip-big-vision", VITX_UNSUPPORTED,
+                "big_vision's, in NumPy's archive");
     refuse_text("/nowhere", VITX_IO, "/nowhere");
     try_open(golden_text("clip-hf-text"), VITX_UNSUPPORTED, "text part");
     vitx_model_info info = VITX_MODEL_INFO_INIT;
@@ -595,6 +680,20 @@ START_TEST(test_text__names_other_towers)
         remove_folder(folder);
         free(folder);
     }
+}
+END_TEST
+
+/* A pooler that no answer reads is left out, of texts and beside pictures. */
+START_TEST(test_text__leaves_a_pooler_out)
+{
+    char *folder = copy_golden(TEXTS "chinese-clip-hf");
+    edit_weights(folder, "{",
+                 "{\"text_model.pooler.dense.weight\":{\"dtype\":\"F32\",\"shape\":[0],"
+                 "\"data_offsets\":[0,0]},");
+    vitx_model_free(open_ok(folder));
+    vitx_model_free(open_text(folder));
+    remove_folder(folder);
+    free(folder);
 }
 END_TEST
 
@@ -771,10 +870,12 @@ static Suite *text_model_suite(void)
     tcase_add_loop_test(t, test_text__goes_with_its_pictures, 0, all);
     tcase_add_test(t, test_text__length);
     tcase_add_test(t, test_text__what_is_no_text);
+    tcase_add_test(t, test_text__rows_of_a_large_table);
     tcase_add_loop_test(t, test_text__refuses_what_is_damaged, 0, COUNT(damages));
     tcase_add_test(t, test_text__does_no_harm_to_pictures);
     tcase_add_test(t, test_text__is_none);
     tcase_add_test(t, test_text__names_other_towers);
+    tcase_add_test(t, test_text__leaves_a_pooler_out);
     tcase_add_test(t, test_text__scale);
     tcase_add_test(t, test_text__tokenizer_files);
     tcase_add_test(t, test_text__options);
