@@ -392,8 +392,8 @@ START_TEST(test_text__what_is_no_text)
 }
 END_TEST
 
-/* A table of more rows than are kept at hand, whose numbers are 1 + mark / 1024, behind the data of the
- * file. */
+/* A table of more rows than are kept at hand, whose numbers are 1 + mark / 1024, behind the data of
+ * the file. */
 enum { MANY = VX_TEXT_KEPT + 300 };
 
 static unsigned mark(size_t row, size_t column)

@@ -4,8 +4,8 @@
 
 #include "model/text.h"
 
-/* What vx_text_row keeps at hand: of the tokens, which lie in the file, some that were read last; of
- * the positions all. */
+/* What vx_text_row keeps at hand: of the tokens, which lie in the file, some that were read last;
+ * of the positions all. */
 typedef struct vx_text_rows vx_text_rows;
 #define VX_TEXT_KEPT 4096              /* tokens, at most */
 #define VX_TEXT_KEPT_BYTES (16u << 20) /* about */
