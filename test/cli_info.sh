@@ -34,6 +34,12 @@ out_lines 1
 out_has '"precisions":\[\{"name":"f32","instructions":"[^"]+","default":true,"auto":(true|false)\},\{"name":"bf16x3",'
 [ "$(grep -o '"default":true' "$out" | wc -l)/$(grep -o '"auto":true' "$out" | wc -l)" = 1/1 ] ||
     fail "not one default and one auto: $(cat "$out")"
+right info -m test/golden/texts/clip-hf
+out_has '^text tower +CLIP: 2 blocks, width 24, 12 tokens, 100 ids$'
+right info --json -m test/golden/texts/clip-hf
+out_has '"text":"CLIP: 2 blocks, width 24, 12 tokens, 100 ids"'
+right info -m test/golden/models/vit-timm
+grep -q '^text tower' "$out" && fail "a text tower in timm's file"
 right info --json --device ref
 out_has '"precisions":\[\{"name":"f32","instructions":"ref","default":true,"auto":true\}\]'
 right info --json
