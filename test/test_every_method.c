@@ -766,7 +766,7 @@ static const struct row {
     {"eigengradcam", {0}, NULL, check_eigen, TOL_MAP, false},
     {"features", {0}, NULL, check_features, TOL_MAP, false},
     {"scorecam", {0}, NULL, check_scorecam, TOL_MAP, false},
-    {"gscorecam", {"at=norm1"}, NULL, check_scorecam, TOL_MAP, false},
+    {"gscorecam", {"at=norm1", "scale=1"}, NULL, check_scorecam, TOL_MAP, false},
     {"ablationcam", {0}, NULL, NULL, TOL_MAP, false},
     {"saliency", {0}, saliency, NULL, TOL_MAP, false},
     {"input-x-grad", {0}, input_x_grad, NULL, TOL_MAP, true},
