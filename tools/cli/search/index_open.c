@@ -214,7 +214,7 @@ static const char *text_at(const char *table, size_t bytes, size_t *at, uint32_t
     return text;
 }
 
-/* The entries of a table; those with a vector into rows[vectors]. 1: done, 0: the table is no table,
+/* The entries of a table; those with a vector into rows[vectors]. 1: done, 0: the table is none,
  * -1: no memory. */
 static int take_entries(struct index *index, const struct block_head *h, const char *table,
                         int *rows)
