@@ -73,7 +73,8 @@ enum index_for {
 
 /* path NULL: an index that is lost at the end. terms: what its vectors depend on, lines of
  * "name: value". A folder that cannot be written to is a note, and so is a lock that another
- * process has. Complains where it is not DONE: an exit status. index_close() whatever comes of it. */
+ * process has. Complains where it is not DONE: an exit status. index_close() whatever comes of
+ * it. */
 int index_open(struct index *index, const char *path, const char *terms, int units,
                enum index_for what, bool quiet);
 void index_close(struct index *index);
