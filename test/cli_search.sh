@@ -134,6 +134,13 @@ gives 1
 err_has "is no index of vitx-cli search"
 cmp docs/images/scenes/two.png "$photos/two.png" || fail "a picture was replaced"
 
+mkfifo "$folder/fifo"
+run "${like[@]}" --index "$folder/fifo" "$photos"
+gives 1
+err_has "is no file"
+run "${like[@]}" --index "$folder/fifo"
+gives 1
+
 check "--index holds lists and several folders"
 printf '%s\n' "$photos/one.png" "$photos/sub" > "$folder/list"
 kept=$folder/kept.vec
