@@ -271,7 +271,7 @@ $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(B)/libtwin.a $(OUT)/libvitx.a
 	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) $(WRAP) -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(CHECK_LIBS) $(LIBS)
 
 # It draws, and sees to it that memory runs out.
-$(B)/test_scenes: $(DRAW_OBJ)
+$(B)/test_scenes $(B)/test_sentences: $(DRAW_OBJ)
 $(B)/test_scenes: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=free
 
 # It says what the processor has, and whether the system lets the process use tiles.
@@ -287,7 +287,7 @@ $(B)/test_gallery: $(addprefix $(B)/tools/cli/,batch/gallery_sheet.o batch/galle
 $(B)/test_pipeline: $(addprefix $(B)/tools/cli/,pipeline.o parallel.o progress.o say.o)
 # What answers the requests of a server, without what speaks HTTP, and the commands whose options it takes.
 SERVE_ASKED := $(addprefix tools/cli/cmd_,classify.c embed.c explain.c) $(filter-out %/main.c tools/cli/cmd_% tools/cli/eval_%,$(wildcard tools/cli/*.c)) \
-    $(addprefix tools/cli/serve/,answer.c ask.c cache.c encode.c jobfiles.c jobs.c metrics.c outcome.c problem.c queue.c sniff.c work.c worker.c)
+    $(addprefix tools/cli/serve/,answer.c ask.c cache.c encode.c formats.c jobfiles.c jobs.c metrics.c name.c outcome.c problem.c queue.c sniff.c together.c work.c worker.c)
 $(B)/test_serve_work: $(SERVE_ASKED:%.c=$(B)/%.o)
 $(B)/test_serve_work: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 # What reads the words of clients.
@@ -388,6 +388,10 @@ fuzz-ci:
 # What OpenBLAS alone takes for a forward pass's matrix products: the yardstick of docs/performance.md.
 $(OUT)/products: tools/bench/products.c
 	$(Q)$(CC) -std=c11 $(OPTIMISE) $(WARNINGS) $(INCLUDES) -o $@ $< $(shell $(PKG) --libs openblas)
+
+# Many texts, beside PyTorch's: tools/bench/texts.py.
+$(OUT)/texts: tools/bench/texts.c $(OUT)/libvitx.a
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
 
 bench: all $(B)/test_kernels                                   ## time every kernel, and the forward pass of the bundled model or MODEL=folder
 	$(Q)$(B)/test_kernels --bench

@@ -120,6 +120,47 @@ batch --out globbed --plan-only 'in/?.png'
 gives 0
 out_has '"inputs":7,"shards":2'
 
+check "a list with a byte order mark"
+rm -rf listed
+{ printf '\357\273\277'; printf 'in/%s.png\r\n' 1 2; } > mark.list
+for input in - @mark.list; do
+    "$program" batch -m "$model" --quiet --out listed --plan-only --restart "$input" < mark.list > "$out" 2> "$err"
+    status=$?
+    gives 0
+    grep -q '"in/1.png"' listed/plan.json || fail "$input: the first name is lost"
+    rm -rf listed
+done
+"$program" classify -m "$model" --quiet --json @mark.list > "$out" 2> "$err"
+status=$?
+gives 0
+out_has '"image":"in/1.png"'
+
+if [ -e /dev/full ]; then
+    check "a plan that cannot be printed"
+    "$program" batch -m "$model" --out listed --plan-only in/1.png > /dev/full 2> "$err"
+    status=$?
+    gives 75
+    err_has "standard output:"
+    rm -rf listed
+fi
+
+check "one pass"
+batch --out one-pass "${maps[@]}" --one-pass in
+gives 1
+diff -r files/maps one-pass/maps > differ || fail "other maps: $(cat differ)"
+# Logits are the same but for their last digits.
+numbers() { grep '"key":"in/3"' "$1"/*.predictions.jsonl | grep -oE '"logit":[-0-9.e]+' | cut -d: -f2; }
+paste <(numbers files) <(numbers one-pass) | awk '{ d = $1 - $2; if (d * d > 1e-8) exit 1 } END { exit NR != 5 }' ||
+    fail "other answers: $(numbers one-pass)"
+[ "$(numbers one-pass | head -1)" = "$(grep -h '"key":"in/3"' one-pass/*.predictions.jsonl |
+    sed 's/.*"rollout":{[^}]*"value":\([-0-9.e]*\).*/\1/')" ] || fail "not the answer of the maps' pass"
+batch --out files "${maps[@]}" --one-pass in
+gives 2
+err_has "the plan has --one-pass 0"
+batch -m "${model%/*}/clip-open-clip" --out embed-maps --method attention --one-pass --write npz in
+gives 1
+grep -q '"embedding":\[' embed-maps/00000.predictions.jsonl || fail "no embeddings"
+
 check "results among the pictures"
 mkdir among
 cp "$picture" among
@@ -423,6 +464,20 @@ says "3/8 by PMI_RANK" PMI_RANK=3 PMI_SIZE=8
 says "1/2 by SLURM_PROCID" SLURM_PROCID=1 SLURM_NTASKS=2
 says "5/6 by SLURM_PROCID" SLURM_PROCID=1 SLURM_NTASKS=2 SLURM_ARRAY_TASK_ID=2 SLURM_ARRAY_TASK_COUNT=3
 says "2/3 by JOB_COMPLETION_INDEX" JOB_COMPLETION_INDEX=2 VITX_SHARDS=3
+# An array with gaps, a number outside of it, and one whose size is not known.
+refused() {
+    check "refused: $*"
+    env "$@" "$program" batch -m "$model" --shard-size 4 --out auto --shard auto "${maps[@]}" --write tar in \
+        > "$out" 2> "$err"
+    status=$?
+    gives 2
+    err_has "--shard I/N"
+}
+refused SLURM_ARRAY_TASK_ID=3 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=7 SLURM_ARRAY_TASK_STEP=1
+refused SLURM_ARRAY_TASK_ID=7 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=1 SLURM_PROCID=0 SLURM_NTASKS=1
+refused SLURM_ARRAY_TASK_ID=6 SLURM_ARRAY_TASK_COUNT=2 SLURM_ARRAY_TASK_MIN=5 SLURM_ARRAY_TASK_STEP=5
+refused SLURM_ARRAY_TASK_ID=1 SLURM_PROCID=0 SLURM_NTASKS=1
+refused OMPI_COMM_WORLD_RANK=4 OMPI_COMM_WORLD_SIZE=4
 wrong "--shard auto" batch --out auto --shard auto in
 wrong '--shard is "2/2"' batch --out auto --shard 2/2 in
 

@@ -288,6 +288,14 @@ is 400 POST /v1/models/first:predict "$folder/json"
 
 printf '{"instances":[{"b64":"%s"}],"parameters":[null,1]}' "$base" > "$folder/json"
 is 400 POST /v1/models/first:predict "$folder/json"
+printf '{"image":"%s"}' "$(base64 -w 76 $picture | sed -e 's/$/\\r\\n/' | tr -d '\n')" > "$folder/lines"
+is 200 POST /v1/classify "$folder/lines" 'Content-Type: application/json'
+printf '{"image":"a b"}' > "$folder/lines"
+is 400 POST /v1/classify "$folder/lines" 'Content-Type: application/json'
+has 'line ends may stand between'
+printf '{"image":"%s","top":"2\\u00001"}' "$(base64 -w 0 $picture)" > "$folder/zero"
+is 400 POST /v1/classify "$folder/zero" 'Content-Type: application/json'
+has 'holds \\u0000'
 is 404 POST '/v1/classify?model=' $picture
 
 # ------------------------------------------------------------------ jobs ------------------------
@@ -425,6 +433,34 @@ check a socket that was left
 server=$!
 within 20 grep -q listening "$folder/log.again" || fail "$(cat "$folder/log.again")"
 log=$folder/log.again
+stop
+
+# ------------------------------------------------------------------ one picture, several methods ----
+# Two jobs wait behind a long one for the only context: they are one run, and get what each gets
+# alone. Nothing is kept.
+start -m $model --grace 0 --contexts 1 --threads 1 --cache 0
+post_job() { # post_job QUERY: its address is $job
+    is 202 POST "/v1/explain?$1&async=1" $picture
+    job=$(sed -n 's/^Location: \(.*\)\r$/\1/p' "$out")
+}
+post_job 'method=rise&set.n=90000'
+long=$job
+post_job method=rollout
+first=$job
+post_job method=gradcam
+is 204 DELETE "$long"
+check "two jobs are one run"
+within 20 job_is_done || fail "$(cat "$out")"
+[ "$(metric vitx_merged_total)" = 1 ] || fail "$(metric vitx_merged_total) ran together with another one"
+same_alone() { # same_alone JOB METHOD
+    is 200 GET "$1/result"
+    body > "$folder/together"
+    is 200 POST "/v1/explain?method=$2" $picture
+    body | cmp - "$folder/together" || fail "$2 is another one alone"
+}
+same_alone "$first" rollout
+same_alone "$job" gradcam
+[ "$(metric vitx_cache_hits_total)$(metric vitx_cache_bytes)" = 00 ] || fail "answers are kept"
 stop
 
 # ------------------------------------------------------------------ keys, shares, limits --------

@@ -243,6 +243,10 @@ static void maps(const vitx::image &picture)
     const vitx::map map = context.explain(picture, ways[0]), mask = map.mask(0.5);
     const vitx_map_info info = map.info();
     expect(mask.info().mask == 0.5 && std::fabs(mask.values()[0] - 0.5f) == 0.5f, "a mask");
+    vitx_explain_opts answering = ways[0];
+    answering.answer = 1;
+    expect(context.explain(picture, answering).predictions(model, 2)[0].logit == info.logit,
+           "predictions of a map");
     const std::pair<float, float> ends = map.ends();
     expect(ends.second == info.max && ends.first < ends.second, "ends of the colours");
 

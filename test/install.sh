@@ -29,8 +29,9 @@ for program in vitx-cli vitx-scenes; do
 done
 library=$(echo "$root"/opt/vitx/lib/libvitx.so.*.*)
 bytes=$(stat -c %s "$library")
-[ "${BUILD##*/}" != release ] || [ "$bytes" -le 1100000 ] ||
-    fail "$library has $bytes bytes, 1100000 at most"
+# Nothing large comes into the library unseen: a table, or code that was meant to be left out.
+[ "${BUILD##*/}" != release ] || [ "$bytes" -le 1150000 ] ||
+    fail "$library has $bytes bytes, 1150000 at most"
 [ "$(nm -D --defined-only "$library" | awk '{print $3}' | sort)" = \
     "$(nm -D --defined-only "$OUT/libvitx.so" | awk '{print $3}' | sort)" ] || fail "a name was stripped off"
 # The plug-in of the device cuda, if it was built, where it is found.

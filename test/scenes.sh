@@ -27,9 +27,19 @@ classes=$(wc -l < "$out")
 [ "$(cut -f 2 "$out" | sort -u | wc -l)" = "$classes" ] || fail "two classes of one name"
 out_has '^0	[a-z ]+	[^	]+$'
 
-one_of="one of --out FOLDER, --raw and --classes is needed"
+right --sentences
+cp "$out" "$folder/sentences"
+facts=$(($(tail -1 "$out" | cut -f 1) + 1))
+[ "$(cut -f 1 "$out" | uniq)" = "$(seq 0 $((facts - 1)))" ] || fail "the facts are not numbered"
+[ "$(cut -f 2 "$out" | sort -u | paste -sd ' ')" = "colour count place relation thing" ] || fail "other kinds of facts"
+[ "$(cut -f 1-6 "$out" | sort -u | wc -l)" = "$(wc -l < "$out")" ] || fail "a form of a fact twice"
+out_has '^16	thing	0	16	0	0	cat	猫$'
+
+one_of="one of --out FOLDER, --raw, --classes and --sentences is needed"
 wrong "$one_of"
 wrong "$one_of" --raw --classes
+wrong "$one_of" --classes --sentences
+wrong "--facts is for --raw" --facts --out "$folder/x"
 wrong "$one_of" --raw --out "$folder/x"
 wrong "$one_of" --seed 3
 for option in --seed --first --count; do
@@ -73,6 +83,13 @@ right --raw --count 0
 [ -s "$out" ] && fail "a scene, where none was asked for"
 right --raw --seed 18446744073709551615 --first 18446744073709551615 --count 1 --size 32
 
+right --raw --facts --seed 4 --count 5 --size 48x64
+cp "$out" "$folder/facts"
+each=$((4 * 48 * 64 + facts))
+[ "$(wc -c < "$out")" = $((5 * each)) ] || fail "$(wc -c < "$out") bytes with facts"
+tail -c +$((2 * each + 1)) "$folder/facts" | head -c $((4 * 48 * 64)) |
+    cmp -s - <(tail -c +$((2 * 4 * 48 * 64 + 1)) "$folder/five" | head -c $((4 * 48 * 64))) || fail "facts change the frames"
+
 # ---------------------------------------------------------------- pictures and masks ---------
 right --out "$folder/drawn" --seed 4 --count 6 --size 80x60 --objects 2-3
 lines=$folder/drawn/scenes.jsonl
@@ -106,6 +123,26 @@ for scene in 0 1 5; do
     done < <(objects $scene)
 done
 
+# ---------------------------------------------------------------- sentences ------------------
+"$scenes" --raw --facts --seed 4 --count 6 --size 80x60 --objects 2-3 > "$folder/raw"
+each=$((4 * 80 * 60 + facts))
+for scene in 0 3; do
+    check "scene $scene: its sentences say what its facts are"
+    # truth, English, Chinese
+    sed -n "$((scene + 1))p" "$lines" | grep -oE '"truth":(true|false),"en":"[^"]*","zh":"[^"]*"' |
+        sed -E 's/"truth":([a-z]*),"en":"([^"]*)","zh":"([^"]*)"/\1\t\2\t\3/' > "$folder/said"
+    tail -c +$((scene * each + 4 * 80 * 60 + 1)) "$folder/raw" | head -c "$facts" | od -An -v -tu1 -w1 > "$folder/bytes"
+    [ "$(wc -l < "$folder/said")" -ge 10 ] || fail "$(wc -l < "$folder/said") sentences"
+    awk -F '\t' -v bytes="$folder/bytes" -v sentences="$folder/sentences" '
+        BEGIN {
+            while ((getline byte < bytes) > 0) truth[n++] = byte + 0
+            while ((getline line < sentences) > 0) { split(line, part, "\t"); number[part[7] "\t" part[8]] = part[1] }
+        }
+        !(($2 "\t" $3) in number) { print "unknown: " $2; next }
+        truth[number[$2 "\t" $3]] != ($1 == "true") { print $1 ": " $2 }' "$folder/said" > "$folder/differ"
+    [ -s "$folder/differ" ] && fail "$(head -3 "$folder/differ")"
+done
+
 # ---------------------------------------------------------------- where it cannot write ------
 check "a full disk"
 "$scenes" --raw --count 3 > /dev/full 2> "$err"
@@ -113,6 +150,12 @@ status=$?
 gives 1
 err_lines 1
 "$scenes" --classes > /dev/full 2> "$err"
+status=$?
+gives 1
+"$scenes" --sentences > /dev/full 2> "$err"
+status=$?
+gives 1
+"$scenes" --raw --facts --count 3 > /dev/full 2> "$err"
 status=$?
 gives 1
 check "a reader that went away"

@@ -1,7 +1,8 @@
 /*
  * Every explanation method against pytorch-grad-cam, Captum and PyTorch's autograd in float64, and
  * the gradients that they are made of: the lines of cases.txt and gradients.txt in
- * test/golden/methods, whose README.md describes them.
+ * test/golden/methods, whose README.md describes them. Those of vectors.txt are maps that are asked
+ * for by a vector, as a text is, or were made for such.
  *
  *     test_methods [--list] [WORD...]
  *
@@ -31,7 +32,7 @@ typedef struct list {
     int first; /* of these the first `first` of one model     */
 } list;
 
-static list maps, gradients;
+static list maps, gradients, vectors;
 static bool talkative;
 
 /* ------------------------------------------------------------------ the list ---------------- */
@@ -135,6 +136,7 @@ static void take_option(request *r, char *word)
     if (length == 5 && memcmp(word, "score", 5) == 0) {
         o->score = strcmp(value, "probability") == 0  ? VITX_SCORE_PROBABILITY
                    : strcmp(value, "difference") == 0 ? VITX_SCORE_DIFFERENCE
+                   : strcmp(value, "cosine") == 0     ? VITX_SCORE_COSINE
                                                       : VITX_SCORE_LOGIT;
         return;
     }
@@ -183,9 +185,10 @@ static void check_shape(const char *line, const int64_t *shape, int rank)
 static void check_info(const vitx_map_info *info, const request *r, const char *line, double sum)
 {
     char text[64];
-    if (!field(text, sizeof text, line, "class"))
+    if (!field(text, sizeof text, line, "value"))
         return;
-    ck_assert_msg(info->target == atoi(text), "%s: class %d", line, info->target);
+    if (field(text, sizeof text, line, "class"))
+        ck_assert_msg(info->target == atoi(text), "%s: class %d", line, info->target);
     const double value = number(line, "value");
     ck_assert_msg(fabs(info->value - value) < TOL_LOGITS * (1 + fabs(value)), "%s: value %.9g",
                   line, info->value);
@@ -262,6 +265,21 @@ static void announce(char *name, size_t size, const entry *e, const char *device
     fflush(stdout);
 }
 
+/* sin(k + 1), if the score is the cosine with a vector. */
+static void give_vector(vitx_explain_opts *o, const vitx_model *model)
+{
+    static float vector[64];
+    vitx_model_info about = VITX_MODEL_INFO_INIT;
+    ck_ok(vitx_model_get_info(&about, model));
+    if (o->score != VITX_SCORE_COSINE)
+        return;
+    ck_assert_int_le(about.classes, 64);
+    for (int k = 0; k < about.classes; k++)
+        vector[k] = (float)sin(k + 1);
+    o->vector = vector;
+    o->vector_count = about.classes;
+}
+
 static void check_map(const entry *e, const char *device)
 {
     char text[16], name[200];
@@ -274,6 +292,7 @@ static void check_map(const entry *e, const char *device)
     vitx_explain_opts o = r.opts;
     vitx_image *other = r.with_picture ? picture(e->subject, "baseline") : NULL;
     o.baseline = other;
+    give_vector(&o, b.model);
     const int status = vitx_explain(&map, b.context, b.image, &o);
     ck_assert_msg(status == VITX_OK, "%s: %s: %s", name, vitx_status_name(status),
                   vitx_last_error());
@@ -307,6 +326,18 @@ static int on_ref(const list *l)
 START_TEST(test_methods__match_their_libraries_on_ref)
 {
     check_map(&maps.entries[_i], "ref");
+}
+END_TEST
+
+START_TEST(test_methods__of_vectors_match_their_formulas)
+{
+    check_map(&vectors.entries[_i], "cpu");
+}
+END_TEST
+
+START_TEST(test_methods__of_vectors_match_their_formulas_on_ref)
+{
+    check_map(&vectors.entries[_i], "ref");
 }
 END_TEST
 
@@ -393,6 +424,16 @@ static const char *const random_methods[] = {"rise", "lime"};
 /* These are in the tests of their own: test_features.c. */
 static const char *const own_tests[] = {"features"};
 
+static bool has_case(const list *l, const char *name)
+{
+    bool found = false;
+    for (int i = 0; i < l->count && !found; i++) {
+        const char *method = strchr(l->entries[i].line, '/') + 1;
+        found = strcspn(method, ", ") == strlen(name) && strncmp(method, name, strlen(name)) == 0;
+    }
+    return found;
+}
+
 START_TEST(test_methods__each_has_a_case)
 {
     vitx_method_info info = VITX_METHOD_INFO_INIT;
@@ -403,12 +444,8 @@ START_TEST(test_methods__each_has_a_case)
             found = found || strcmp(info.name, random_methods[i]) == 0;
         for (size_t i = 0; i < sizeof own_tests / sizeof own_tests[0]; i++)
             found = found || strcmp(info.name, own_tests[i]) == 0;
-        for (int i = 0; i < maps.count && !found; i++) {
-            const char *method = strchr(maps.entries[i].line, '/') + 1;
-            found = strcspn(method, ", ") == strlen(info.name) &&
-                    strncmp(method, info.name, strlen(info.name)) == 0;
-        }
-        ck_assert_msg(found, "method %s has no case in test/golden/methods/cases.txt", info.name);
+        found = found || has_case(&maps, info.name) || has_case(&vectors, info.name);
+        ck_assert_msg(found, "method %s has no case in test/golden/methods", info.name);
     }
 }
 END_TEST
@@ -422,6 +459,9 @@ static Suite *methods_suite(void)
     tcase_add_loop_test(tcase, test_gradients__match_autograd_on_ref, 0, on_ref(&gradients));
     tcase_add_loop_test(tcase, test_methods__match_their_libraries, 0, maps.count);
     tcase_add_loop_test(tcase, test_methods__match_their_libraries_on_ref, 0, on_ref(&maps));
+    tcase_add_loop_test(tcase, test_methods__of_vectors_match_their_formulas, 0, vectors.count);
+    tcase_add_loop_test(tcase, test_methods__of_vectors_match_their_formulas_on_ref, 0,
+                        on_ref(&vectors));
     if (!talkative)
         tcase_add_test(tcase, test_methods__each_has_a_case);
     suite_add_tcase(suite, tcase);
@@ -441,7 +481,8 @@ int main(int argc, char **argv)
     talkative = argc > first;
     find_entries(&gradients, "methods/gradients.txt", argv + first, argc - first);
     find_entries(&maps, "methods/cases.txt", argv + first, argc - first);
-    if (gradients.count + maps.count == 0) {
+    find_entries(&vectors, "methods/vectors.txt", argv + first, argc - first);
+    if (gradients.count + maps.count + vectors.count == 0) {
         printf("no line of test/golden/methods has such a name\n");
         return 1;
     }
@@ -449,5 +490,6 @@ int main(int argc, char **argv)
         return run_suite(methods_suite());
     print_names(&gradients);
     print_names(&maps);
+    print_names(&vectors);
     return 0;
 }

@@ -316,7 +316,7 @@ static const char *const unstable[] = {"gradcam++", "xgradcam"};
 /* Of hundreds of passes. */
 static bool takes_many(const char *method)
 {
-    bool many_passes = strcmp(method, "scorecam") == 0;
+    bool many_passes = strcmp(method, "scorecam") == 0 || strcmp(method, "gscorecam") == 0;
     for (size_t i = 0; i < sizeof few / sizeof *few; i++)
         many_passes = many_passes || strcmp(few[i].method, method) == 0;
     return many_passes;

@@ -83,10 +83,20 @@ START_TEST(test_base64)
 {
     static const struct {
         const char *text, *bytes;
-    } good[] = {{"", ""},      {"Zg==", "f"},   {"Zg", "f"},          {"Zm8=", "fo"},
-                {"Zm8", "fo"}, {"Zm9v", "foo"}, {"Zm9vYg==", "foob"}, {"+/+/", "\xfb\xff\xbf"}};
+    } good[] = {{"", ""},
+                {"Zg==", "f"},
+                {"Zg", "f"},
+                {"Zm8=", "fo"},
+                {"Zm8", "fo"},
+                {"Zm9v", "foo"},
+                {"Zm9vYg==", "foob"},
+                {"+/+/", "\xfb\xff\xbf"},
+                {"Zm9v\r\nYg==\r\n", "foob"},
+                {"Zg=\n=\n", "f"},
+                {"\n", ""}};
     static const char *const bad[] = {
-        "Z", "Zg=", "Zh==", "Zm9=", "Zg===", "Z g=", "Zg==\n", "=", "====", "-_-_", "Zm9vY"};
+        "Z",      "Zg=",       "Zh==",  "Zm9=", "Zg===", "Z g=", "Zg==\nZg==",
+        "Zg==\t", "Zm9vY\r\n", "Zg\n=", "=",    "====",  "-_-_", "Zm9vY"};
     uint8_t out[16];
     size_t n;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -203,6 +213,15 @@ START_TEST(test_bad_json)
     for (size_t i = 0; i < sizeof no_json / sizeof no_json[0]; i++)
         ck_assert_ptr_null(json_read(no_json[i], strlen(no_json[i])));
     ck_assert_ptr_null(json_read("{}\0x", 4));
+    static const char zero[] = "{\"method\":\"rollout\\u0000x\"}", escaped[] = "[\"\\\\u0000\"]";
+    ck_assert_ptr_null(read_object(zero, sizeof zero - 1, &why));
+    ck_assert_int_eq(why.status, 400);
+    ck_assert_ptr_nonnull(strstr(why.text, "holds \\u0000"));
+    ck_assert_ptr_null(read_object("[]", 2, &why));
+    ck_assert_ptr_nonnull(strstr(why.text, "no JSON object"));
+    struct json *text = json_read(escaped, sizeof escaped - 1);
+    ck_assert_str_eq(json_string(json_first(text)), "\\u0000");
+    json_free(text);
     for (size_t i = 0; i < sizeof no_options / sizeof no_options[0]; i++) {
         struct json *json = json_read(no_options[i], strlen(no_options[i]));
         struct fields f = {.count = 0};

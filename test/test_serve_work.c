@@ -17,6 +17,7 @@
 #include "tools/cli/serve/metrics.h"
 #include "tools/cli/serve/outcome.h"
 #include "tools/cli/serve/pieces.h"
+#include "tools/cli/serve/together.h"
 #include "util.h"
 
 #define MODEL "models/vit-timm"
@@ -343,7 +344,7 @@ START_TEST(costs_are_known)
         const char *words;
         double least, most;
     } cases[] = {{FORM_PNG, "method=rollout", 1, 1},
-                 {FORM_JSON, "method=rollout", 2, 2},
+                 {FORM_JSON, "method=rollout", 1, 1},
                  {FORM_PNG, "method=rollout&flip=1", 2, 2},
                  {FORM_PNG, "method=legrad", 2, 3},
                  {FORM_PNG, "method=rise&set=n=200", 200, 202}};
@@ -479,6 +480,425 @@ START_TEST(slow_ones_follow_each_other)
         ticket_leave(tickets[i]);
     }
     end();
+}
+END_TEST
+
+/* ------------------------------------------------------------------ one run for several ---- */
+
+/* Keeps the only worker, which tells it that its answer is there. */
+struct holder {
+    struct client client;
+    bool release;
+    struct ticket *ticket;
+};
+
+static void hold(void *payload)
+{
+    struct holder *h = payload;
+    on_ready(&h->client);
+    pthread_mutex_lock(&h->client.lock);
+    while (!h->release)
+        pthread_cond_wait(&h->client.told, &h->client.lock);
+    pthread_mutex_unlock(&h->client.lock);
+}
+
+static void hold_worker(struct holder *h, int number)
+{
+    const struct bytes b = picture(number);
+    struct problem why = {0};
+    *h = (struct holder){.client = CLIENT_INIT};
+    h->ticket = work_submit(work, ask_of(&served[0], VERB_CLASSIFY, FORM_JSON, ""), b.data, b.count,
+                            hold, h, &why);
+    ck_assert_ptr_nonnull(h->ticket);
+    wait_for(&h->client);
+}
+
+static void let_go(struct holder *h)
+{
+    pthread_mutex_lock(&h->client.lock);
+    h->release = true;
+    pthread_cond_signal(&h->client.told);
+    pthread_mutex_unlock(&h->client.lock);
+    ticket_leave(h->ticket);
+}
+
+struct wish {
+    enum form form;
+    const char *words;
+};
+
+static struct ticket *wish_for(struct client *client, const struct wish *wish, int number)
+{
+    struct problem why = {0};
+    const struct bytes b = picture(number);
+    *client = (struct client)CLIENT_INIT;
+    struct ticket *ticket =
+        work_submit(work, ask_of(&served[0], VERB_EXPLAIN, wish->form, wish->words), b.data,
+                    b.count, on_ready, client, &why);
+    ck_assert_msg(ticket != NULL, "%s", why.text);
+    return ticket;
+}
+
+static void begin_with_one_worker(const struct work_opts *opts)
+{
+    struct work_opts one = *opts;
+    one.contexts = 1;
+    begin(&one);
+}
+
+/* Of equal pixels, but not of the same bytes: what is kept of one is no answer to the other. */
+enum { ALONE = 700, TOGETHER, HELD, OTHER };
+
+static void expect_same_body(const struct reply *a, const struct reply *b)
+{
+    ck_assert_int_eq(a->status, 200);
+    ck_assert_int_eq(b->status, 200);
+    ck_assert_uint_eq(a->bytes, b->bytes);
+    ck_assert_mem_eq(a->body, b->body, a->bytes);
+}
+
+/* Requests that wait for the same picture are one run, and each gets the answer of a run alone. */
+START_TEST(one_picture_is_run_once)
+{
+    static const struct wish wishes[] = {{FORM_NPY, "method=rollout"},
+                                         {FORM_NPY, "method=gradcam&target=2"},
+                                         {FORM_JSON, "method=generic,attn-gradcam&top=3"},
+                                         {FORM_JSON, "method=gradcam&target=top2&top=1"},
+                                         {FORM_PNG, "method=saliency&mask=40"}};
+    enum { WISHES = sizeof wishes / sizeof wishes[0] };
+    struct ticket *alone[WISHES], *together[WISHES];
+    struct client clients[WISHES];
+    struct holder holder;
+    const struct work_opts opts = usual();
+    begin_with_one_worker(&opts);
+    const double start = metric("vitx_forwards_total");
+    for (int i = 0; i < WISHES; i++)
+        alone[i] =
+            answer(&served[0], VERB_EXPLAIN, wishes[i].form, wishes[i].words, picture(ALONE));
+    hold_worker(&holder, HELD);
+    const double merged = metric("vitx_merged_total"), batches = metric("vitx_batches_total"),
+                 forwards = metric("vitx_forwards_total");
+    for (int i = 0; i < WISHES; i++)
+        together[i] = wish_for(&clients[i], &wishes[i], TOGETHER);
+    let_go(&holder);
+    for (int i = 0; i < WISHES; i++) {
+        wait_for(&clients[i]);
+        expect_same_body(ticket_reply(alone[i]), ticket_reply(together[i]));
+        for (int k = 0; k < i; k++)
+            ck_assert_str_ne(ticket_reply(together[i])->etag, ticket_reply(together[k])->etag);
+    }
+    ck_assert(work_drain(work, 5));
+    ck_assert_double_eq(metric("vitx_merged_total") - merged, WISHES - 1);
+    ck_assert_double_eq(metric("vitx_batches_total") - batches, 1);
+    ck_assert_double_lt(metric("vitx_forwards_total") - forwards, (forwards - start) / 2);
+    ck_assert_double_eq(metric("vitx_queue_cost"), 0);
+    const double after = metric("vitx_forwards_total"); /* each is kept */
+    for (int i = 0; i < WISHES; i++) {
+        struct ticket *again =
+            answer(&served[0], VERB_EXPLAIN, wishes[i].form, wishes[i].words, picture(TOGETHER));
+        ck_assert_str_eq(ticket_reply(again)->etag, ticket_reply(together[i])->etag);
+        ticket_leave(again);
+        ticket_leave(alone[i]);
+        ticket_leave(together[i]);
+    }
+    ck_assert_double_eq(metric("vitx_forwards_total"), after);
+    end();
+}
+END_TEST
+
+/* What would change the other one's bits, or keep it waiting, runs alone. */
+START_TEST(others_run_alone)
+{
+    static const struct {
+        struct wish wish;
+        int number;
+    } cases[] = {
+        {{FORM_NPY, "method=legrad"}, TOGETHER},          /* all tokens */
+        {{FORM_NPY, "method=attention"}, TOGETHER},       /* one token */
+        {{FORM_NPY, "method=gradcam&layer=0"}, TOGETHER}, /* not looked into */
+        {{FORM_NPY, "method=gradcam&flip=1"}, TOGETHER},
+        {{FORM_NPY, "method=gradcam&window=1,200"}, TOGETHER},
+        {{FORM_NPY, SLOW}, TOGETHER},
+        {{FORM_HTML, "method=gradcam"}, TOGETHER},
+        {{FORM_NPY, "method=gradcam"}, OTHER},
+    };
+    static const struct wish first = {FORM_NPY, "method=rollout"};
+    struct client clients[2];
+    struct holder holder;
+    const struct work_opts opts = usual();
+    begin_with_one_worker(&opts);
+    hold_worker(&holder, HELD);
+    const double merged = metric("vitx_merged_total");
+    struct ticket *tickets[] = {wish_for(&clients[0], &first, TOGETHER),
+                                wish_for(&clients[1], &cases[_i].wish, cases[_i].number)};
+    let_go(&holder);
+    for (int i = 0; i < 2; i++) {
+        wait_for(&clients[i]);
+        ck_assert_int_eq(ticket_reply(tickets[i])->status, 200);
+        ticket_leave(tickets[i]);
+    }
+    ck_assert_double_eq(metric("vitx_merged_total"), merged);
+    end();
+}
+END_TEST
+
+/* Together they take no longer than one that is cheap may. */
+START_TEST(a_run_of_several_is_bounded)
+{
+    enum { CLIENTS = 40 };
+    static const char *const formats[] = {"method=rollout&mask=%d",
+                                          "method=generic&flip=1&mask=%d"};
+    struct ticket *tickets[CLIENTS];
+    struct client clients[CLIENTS];
+    struct holder holder;
+    const struct work_opts opts = usual();
+    begin_with_one_worker(&opts);
+    struct ask *ask =
+        ask_of(&served[0], VERB_EXPLAIN, FORM_JSON, _i ? "method=generic&flip=1" : "");
+    const int fit = _i ? SLOW_COST / (int)ask_cost(ask) : MOST_TOGETHER;
+    const int runs = (CLIENTS + fit - 1) / fit;
+    ask_free(ask);
+    ck_assert_int_lt(fit, _i ? MOST_TOGETHER : CLIENTS);
+    hold_worker(&holder, HELD);
+    const double batches = metric("vitx_batches_total"), merged = metric("vitx_merged_total");
+    for (int i = 0; i < CLIENTS; i++) {
+        char words[64];
+        snprintf(words, sizeof words, formats[_i], 20 + i);
+        const struct wish wish = {FORM_JSON, words};
+        tickets[i] = wish_for(&clients[i], &wish, TOGETHER);
+    }
+    let_go(&holder);
+    for (int i = 0; i < CLIENTS; i++) {
+        wait_for(&clients[i]);
+        ck_assert_int_eq(ticket_reply(tickets[i])->status, 200);
+        ticket_leave(tickets[i]);
+    }
+    ck_assert(work_drain(work, 5));
+    ck_assert_double_eq(metric("vitx_batches_total") - batches, runs);
+    ck_assert_double_eq(metric("vitx_merged_total") - merged, CLIENTS - runs);
+    end();
+}
+END_TEST
+
+static void expect_reply(struct ticket *ticket, int status, const char *code);
+
+/* What the library does not take of one costs the others nothing. */
+START_TEST(one_failure_is_one_clients)
+{
+    static const struct wish wishes[] = {{FORM_NPY, "method=rollout"},
+                                         {FORM_NPY, "method=gradcam&target=1"}};
+    struct client clients[2], client = CLIENT_INIT;
+    struct ticket *tickets[2];
+    struct holder holder;
+    struct problem why = {0};
+    const struct work_opts opts = usual();
+    begin_with_one_worker(&opts);
+    hold_worker(&holder, HELD);
+    const double merged = metric("vitx_merged_total");
+    tickets[0] = wish_for(&clients[0], &wishes[0], TOGETHER);
+    struct ask *ask = ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, "method=gradcam&target=2");
+    ask->plan.opts[0].target = 1000000;
+    const struct bytes b = picture(TOGETHER);
+    struct ticket *bad = work_submit(work, ask, b.data, b.count, on_ready, &client, &why);
+    tickets[1] = wish_for(&clients[1], &wishes[1], TOGETHER);
+    let_go(&holder);
+    wait_for(&client);
+    expect_reply(bad, 422, "1000000");
+    for (int i = 0; i < 2; i++) {
+        struct ticket *alone =
+            answer(&served[0], VERB_EXPLAIN, FORM_NPY, wishes[i].words, picture(ALONE));
+        wait_for(&clients[i]);
+        expect_same_body(ticket_reply(alone), ticket_reply(tickets[i]));
+        ticket_leave(alone);
+        ticket_leave(tickets[i]);
+    }
+    ck_assert_double_eq(metric("vitx_merged_total") - merged, 2);
+    end();
+}
+END_TEST
+
+static void create_job(char id[JOB_ID], const char *words, struct bytes b);
+static void wait_for_job(const char *id);
+
+/* Each has a deadline of its own, and its clients leave on their own. */
+START_TEST(who_runs_together_ends_apart)
+{
+    static const struct wish wishes[] = {{FORM_NPY, "method=rollout"},
+                                         {FORM_NPY, "method=gradcam"}};
+    struct client clients[2];
+    struct ticket *tickets[2];
+    struct holder holder;
+    char id[JOB_ID];
+    struct work_opts opts = usual();
+    begin_with_one_worker(&opts);
+    hold_worker(&holder, HELD);
+    const double merged = metric("vitx_merged_total"), cancelled = metric("vitx_cancelled_total");
+    for (int i = 0; i < 2; i++)
+        tickets[i] = wish_for(&clients[i], &wishes[i], TOGETHER);
+    create_job(id, "method=generic", picture(TOGETHER));
+    pthread_mutex_lock(&work->lock);
+    for (struct piece *p = work->models[0].first[LANE_FAST]; p; p = p->next)
+        p->run_s = 0;
+    pthread_mutex_unlock(&work->lock);
+    ticket_leave(tickets[1]);
+    let_go(&holder);
+    wait_for(&clients[0]);
+    expect_reply(tickets[0], 504, "deadline");
+    wait_for_job(id);
+    ck_assert(work_drain(work, 5));
+    ck_assert_double_eq(metric("vitx_merged_total") - merged, 1);
+    ck_assert_double_ge(metric("vitx_cancelled_total") - cancelled, 1);
+    ck_assert_int_eq(clients[1].times, 0);
+    end();
+}
+END_TEST
+
+/* Nothing is left of a run whose clients have all gone, or whose picture is damaged. */
+START_TEST(all_of_a_run_may_fail)
+{
+    static const char *const words[] = {"method=rollout", "method=gradcam"};
+    struct client clients[2] = {CLIENT_INIT, CLIENT_INIT};
+    struct ticket *tickets[2];
+    struct holder holder;
+    const struct work_opts opts = usual();
+    begin_with_one_worker(&opts);
+    hold_worker(&holder, HELD);
+    for (int i = 0; i < 2; i++) {
+        struct bytes b = picture(TOGETHER);
+        b.count = _i ? b.count : 60;
+        tickets[i] = submit(&clients[i], words[i], b);
+    }
+    pthread_mutex_lock(&work->lock);
+    for (struct piece *p = work->models[0].first[LANE_FAST]; p; p = p->next)
+        p->run_s = _i ? 0 : 60;
+    pthread_mutex_unlock(&work->lock);
+    let_go(&holder);
+    for (int i = 0; i < 2; i++) {
+        wait_for(&clients[i]);
+        expect_reply(tickets[i], _i ? 504 : 422, _i ? "deadline" : "unreadable");
+    }
+    ck_assert(work_drain(work, 5));
+    end();
+}
+END_TEST
+
+/* ------------------------------------------------------------------ the same bits ---------- */
+
+static void expect_same_map(const vitx_map *a, const vitx_map *b, const char *beside)
+{
+    vitx_map_info x = VITX_MAP_INFO_INIT, y = VITX_MAP_INFO_INIT;
+    size_t count = 1;
+    ck_assert_int_eq(vitx_map_get_info(&x, a), VITX_OK);
+    ck_assert_int_eq(vitx_map_get_info(&y, b), VITX_OK);
+    ck_assert_int_eq(x.rank, y.rank);
+    for (int i = 0; i < x.rank; i++) {
+        ck_assert_int_eq(x.shape[i], y.shape[i]);
+        count *= (size_t)x.shape[i];
+    }
+    ck_assert_msg(memcmp(vitx_map_values(a), vitx_map_values(b), count * sizeof(float)) == 0,
+                  "%s beside %s", x.method, beside);
+    ck_assert_msg(memcmp(&x.logit, &y.logit, sizeof x.logit) == 0 &&
+                      memcmp(&x.probability, &y.probability, sizeof x.probability) == 0 &&
+                      memcmp(&x.value, &y.value, sizeof x.value) == 0 && x.target == y.target,
+                  "%s beside %s: its score", x.method, beside);
+}
+
+/* Of the asks: alone, then in one run. */
+static void expect_same_bits(struct ask *const *asks, int count, vitx_context *context,
+                             const vitx_image *image)
+{
+    struct outcome alone[4] = {0}, together[4] = {0};
+    const struct ask *all[4];
+    bool made[4];
+    double forwards;
+    struct problem why;
+    for (int i = 0; i < count; i++) {
+        all[i] = asks[i];
+        ck_assert_int_eq(outcome_make(&alone[i], asks[i], context, image, &why), VITX_OK);
+    }
+    outcomes_make(together, made, &forwards, all, count, context, image);
+    ck_assert_double_gt(forwards, 0);
+    for (int i = 0; i < count; i++) {
+        ck_assert(made[i]);
+        ck_assert_int_eq(alone[i].map_count, together[i].map_count);
+        for (int k = 0; k < alone[i].map_count; k++)
+            expect_same_map(alone[i].maps[k], together[i].maps[k],
+                            asks[i > 0 ? 0 : 1]->plan.opts[0].method);
+        outcome_free(&alone[i]);
+        outcome_free(&together[i]);
+    }
+}
+
+/* An ask for each method that the model has, by turns of the best class and of another one; and for
+ * several methods. */
+static int ask_for_all(struct ask **asks, int most, bool flip)
+{
+    static const char *const several[] = {"rollout,attention", "legrad,gradcam,attention",
+                                          "gradcam,rollout"};
+    int count = 0;
+    for (int i = 0; i < vitx_method_count() + 3; i++) {
+        vitx_method_info m = VITX_METHOD_INFO_INIT;
+        char words[128];
+        const int more = i - vitx_method_count();
+        const bool named = served[0].session.info.units || (i & 1);
+        if (more < 0)
+            ck_assert_int_eq(vitx_method_get(&m, i), VITX_OK);
+        snprintf(words, sizeof words, "method=%s%s%s", more < 0 ? m.name : several[more],
+                 !named                         ? ""
+                 : served[0].session.info.units ? "&unit=1"
+                                                : "&target=1",
+                 flip ? "&flip=1" : "");
+        if (m.channels > 0 && flip)
+            continue;
+        ck_assert_int_lt(count, most);
+        asks[count] = ask_of(&served[0], VERB_EXPLAIN, FORM_JSON, words);
+        if (ask_cost(asks[count]) <= SLOW_COST && asks_agree(asks[count], asks[count]))
+            count++;
+        else
+            ask_free(asks[count]);
+    }
+    return count;
+}
+
+/* Each two that agree, and each two of these with a third one. */
+START_TEST(bits_are_those_of_runs_alone)
+{
+    static const struct {
+        const char *model;
+        bool flip;
+        int least, most; /* pairs */
+    } cases[] = {{MODEL, false, 60, 150},
+                 {MODEL, true, 60, 150},
+                 {EMBEDDER, false, 60, 150},
+                 {"models/vit-timm-map", false, 150, 300},
+                 {"models/dinov2-timm-registers-swiglu", false, 60, 150}};
+    struct ask *asks[64];
+    vitx_image *image;
+    vitx_context *context;
+    int pairs = 0;
+    open_model(&served[0], "tiny", cases[_i].model);
+    vitx_context_opts opts = session_context_opts(&served[0].common, VITX_FIT_RECIPE);
+    opts.threads = 1;
+    ck_assert_int_eq(vitx_context_create(&context, served[0].session.model, &opts), VITX_OK);
+    ck_assert_int_eq(vitx_image_open(&image, "docs/images/scenes/one.png"), VITX_OK);
+    const int count = ask_for_all(asks, 64, cases[_i].flip);
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < i; k++) {
+            struct ask *some[] = {asks[i], asks[k], asks[(i + k) / 2]};
+            if (!asks_agree(asks[i], asks[k]))
+                continue;
+            pairs++;
+            if (SANITIZED && pairs % 8)
+                continue;
+            const bool third = some[2] != asks[k] && asks_agree(some[0], some[2]);
+            expect_same_bits(some, third ? 3 : 2, context, image);
+        }
+    ck_assert_msg(pairs >= cases[_i].least && pairs <= cases[_i].most, "%d pairs", pairs);
+    for (int i = 0; i < count; i++)
+        ask_free(asks[i]);
+    vitx_image_free(image);
+    vitx_context_free(context);
+    session_close(&served[0].session);
 }
 END_TEST
 
@@ -851,6 +1271,43 @@ START_TEST(memory_runs_out_anywhere)
 }
 END_TEST
 
+/* The same of a run of several: what is not whole is not there. */
+START_TEST(memory_runs_out_for_several)
+{
+    enum { ASKS = 3 };
+    static const char *const words[ASKS] = {"method=rollout", "method=generic&target=top2",
+                                            "method=gradcam,saliency"};
+    struct ask *asks[ASKS];
+    vitx_image *image;
+    int whole = 0, rounds = 0;
+    const struct work_opts opts = usual();
+    begin(&opts);
+    ck_assert_int_eq(vitx_image_open(&image, "docs/images/scenes/one.png"), VITX_OK);
+    for (int i = 0; i < ASKS; i++)
+        asks[i] = ask_of(&served[0], VERB_EXPLAIN, FORM_JSON, words[i]);
+    for (int n = 1; whole < ASKS; n += 1 + n / 40, rounds++) {
+        struct outcome outcomes[ASKS] = {0};
+        bool made[ASKS];
+        double forwards;
+        left = n;
+        outcomes_make(outcomes, made, &forwards, (const struct ask *const *)asks, ASKS,
+                      served[0].session.context, image);
+        left = -1;
+        whole = 0;
+        for (int i = 0; i < ASKS; i++) {
+            whole += made[i];
+            ck_assert(made[i] == (outcomes[i].map_count > 0 && outcomes[i].top_count > 0));
+            outcome_free(&outcomes[i]);
+        }
+    }
+    ck_assert_int_gt(rounds, 20);
+    for (int i = 0; i < ASKS; i++)
+        ask_free(asks[i]);
+    vitx_image_free(image);
+    end();
+}
+END_TEST
+
 START_TEST(memory_runs_out_at_the_counter)
 {
     const struct work_opts opts = usual();
@@ -1061,6 +1518,94 @@ START_TEST(damaged_jobs_are_answered)
 }
 END_TEST
 
+/* ID.ending of the folder, cut to half its bytes. */
+static void damage(const char *folder, const char *id, const char *ending)
+{
+    char path[512];
+    size_t count;
+    snprintf(path, sizeof path, "%s/%s.%s", folder, id, ending);
+    void *data = read_file(path, &count);
+    write_file(path, data, count / 2);
+    free(data);
+}
+
+static void expect_lost(const char *id)
+{
+    struct ticket *ticket;
+    struct problem why = {0};
+    char *said;
+    size_t length;
+    say_hold(&said, &length);
+    const bool answered = job_result(work, id, &ticket, &why);
+    say_release();
+    free(said);
+    ck_assert_msg(answered, "%s", why.text);
+    expect_reply(ticket, 410, "damaged");
+    ck_assert(is_state(id, "failed"));
+}
+
+/* An answer whose file is damaged or gone is lost once and for all. */
+START_TEST(damaged_answers_are_final)
+{
+    char id[JOB_ID], gone[JOB_ID], path[512];
+    char *folder = make_folder();
+    struct work_opts opts = usual();
+    opts.job_folder = folder;
+    begin(&opts);
+    create_job(id, "method=rollout", picture(1));
+    create_job(gone, "method=rollout", picture(2));
+    wait_for_job(id);
+    wait_for_job(gone);
+    damage(folder, id, "result");
+    snprintf(path, sizeof path, "%s/%s.result", folder, gone);
+    ck_assert_int_eq(unlink(path), 0);
+    for (int i = 0; i < 2; i++) {
+        expect_lost(id);
+        expect_lost(gone);
+    }
+    end();
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* Unless its request is still there: it was killed between the two. */
+START_TEST(a_damaged_answer_is_made_anew)
+{
+    char id[JOB_ID], path[512];
+    size_t count;
+    struct holder holder;
+    char *folder = make_folder();
+    struct work_opts opts = usual();
+    opts.job_folder = folder;
+    opts.contexts = 1;
+    begin(&opts);
+    hold_worker(&holder, HELD);
+    create_job(id, "method=rollout", picture(1));
+    snprintf(path, sizeof path, "%s/%s.request", folder, id);
+    void *request = read_file(path, &count);
+    let_go(&holder);
+    wait_for_job(id);
+    end();
+    write_file(path, request, count);
+    free(request);
+    if (_i)
+        damage(folder, id, "result");
+    const double batches = metric("vitx_batches_total");
+    begin(&opts);
+    wait_for_job(id);
+    ck_assert_double_eq(metric("vitx_batches_total") - batches, _i);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    struct ticket *ticket =
+        answer(&served[0], VERB_EXPLAIN, FORM_NPY, "method=rollout", picture(1));
+    expect_result(id, ticket_reply(ticket));
+    ticket_leave(ticket);
+    end();
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("serve_work");
@@ -1077,6 +1622,13 @@ static Suite *suite(void)
     tcase_add_test(t, what_nobody_waits_for_ends);
     tcase_add_loop_test(t, fast_ones_pass_slow_ones, 0, 3);
     tcase_add_test(t, slow_ones_follow_each_other);
+    tcase_add_test(t, one_picture_is_run_once);
+    tcase_add_loop_test(t, others_run_alone, 0, 8);
+    tcase_add_loop_test(t, a_run_of_several_is_bounded, 0, 2);
+    tcase_add_test(t, one_failure_is_one_clients);
+    tcase_add_test(t, who_runs_together_ends_apart);
+    tcase_add_loop_test(t, all_of_a_run_may_fail, 0, 2);
+    tcase_add_loop_test(t, bits_are_those_of_runs_alone, 0, 5);
     tcase_add_test(t, the_queue_is_bounded);
     tcase_add_test(t, nobody_waits_longer_than_said);
     tcase_add_test(t, nobody_waits_longer_for_a_job);
@@ -1088,8 +1640,10 @@ static Suite *suite(void)
     tcase_add_loop_test(t, a_window_is_looked_through, 0, 2);
     tcase_add_loop_test(t, many_at_once, 0, 3);
     tcase_add_test(t, stops_in_the_midst);
-    if (!SANITIZED_THREADS) /* it is one thread's */
+    if (!SANITIZED_THREADS) { /* it is one thread's */
         tcase_add_loop_test(t, memory_runs_out_anywhere, 0, 3);
+        tcase_add_test(t, memory_runs_out_for_several);
+    }
     tcase_add_test(t, memory_runs_out_at_the_counter);
     tcase_set_timeout(t, 60);
     suite_add_tcase(s, t);
@@ -1097,6 +1651,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, jobs_go_on_alone, 0, 2);
     tcase_add_test(t, jobs_outlive_the_program);
     tcase_add_test(t, damaged_jobs_are_answered);
+    tcase_add_test(t, damaged_answers_are_final);
+    tcase_add_loop_test(t, a_damaged_answer_is_made_anew, 0, 2);
     if (!SANITIZED_THREADS) /* which does not follow a fork */
         tcase_add_loop_test(t, jobs_outlive_a_kill, 0, KILLED_JOBS);
     tcase_set_timeout(t, 60);

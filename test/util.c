@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <vitx/vitx.h>
+
 static const char *join(const char *folder, const char *name)
 {
     static char path[1024];
@@ -73,6 +75,12 @@ int fewer_folders(char (*folders)[128], int count)
         left++;
     }
     return left;
+}
+
+bool can_explain(vitx_context *c, const vitx_explain_opts *o)
+{
+    size_t bytes;
+    return vitx_explain_bytes(&bytes, c, o, 1) != VITX_UNSUPPORTED;
 }
 
 void *read_file(const char *path, size_t *bytes)

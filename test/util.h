@@ -76,6 +76,12 @@ typedef struct npy {
 npy read_npy(const char *path);
 void free_npy(npy *array);
 
+/* Whether a method is defined for the context's model: some methods for certain heads are not,
+ * which test_every_method.c checks. */
+struct vitx_context;
+struct vitx_explain_opts;
+bool can_explain(struct vitx_context *c, const struct vitx_explain_opts *o);
+
 /* Largest |a-b| over the largest |b|; a NaN anywhere gives infinity. */
 double max_error_f32(const float *a, const double *b, size_t n);
 double max_error_ff(const float *a, const float *b, size_t n);

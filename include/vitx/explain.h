@@ -90,11 +90,14 @@ typedef struct vitx_explain_opts {
     const char *versus_text; /**< with `text`: a text to set against it. The score is the cosine
                                  with `text` minus the cosine with this one, so the map says what
                                  speaks for the one and not for the other. NULL: none           */
+    int answer;             /**< nonzero: the map keeps what the model answered for its picture, for
+                                 vitx_map_predictions() and vitx_map_embedding(). The maps of a
+                                 picture share one copy of it                                   */
 } vitx_explain_opts;
 
 #define VITX_EXPLAIN_OPTS_INIT \
     { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0, \
-    VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL }
+    VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 0 }
 VITX_API void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size);
 
 /**
@@ -199,7 +202,8 @@ typedef struct vitx_words_opts {
     size_t struct_size;
     const char *text;   /**< required                                                           */
     const char *method; /**< NULL or "gradient": sum over a token's row x of the table (with its
-                             position) of x * d cosine / d x, signed. "relevance": the text side
+                             position; if a norm follows it, of what that makes of
+                             it) of x * d cosine / d x, signed. "relevance": the text side
                              of Chefer, Gur & Wolf 2021 (hila-chefer/Transformer-MM-Explainability
                              @ 58eaea8, CLIP_explainability.ipynb), but through all blocks: R +=
                              mean_h max(dA A, 0) R, the row that becomes the vector. Never below 0 */
@@ -349,6 +353,37 @@ VITX_API int vitx_map_get_info(vitx_map_info *out, const vitx_map *map);
 
 /** @return the values, C order, of the shape in vitx_map_info; they live as long as the map. */
 VITX_API const float *vitx_map_values(const vitx_map *map);
+
+/**
+ * The `k` most probable classes of the map's picture, ranked as by vitx_classify(). The answer is
+ * that of the forward pass which made the map: none runs for it. For a map of
+ * vitx_explain_opts.answer and for what is made of it (resized, a mask). For a map of
+ * vitx_explain_flip() the answer is that of the picture itself, not of its mirror image.
+ *
+ * The target's numbers are vitx_map_info.logit and .probability to the last bit, in all maps of a
+ * call alike. vitx_classify() records nothing, and so may sum in another order: in f32 the two
+ * agree to rounding, some 1e-6 of a logit, and two classes that are as close as that may change
+ * places. In bf16 and int8 they agree as far as the precision goes: where a method needs gradients,
+ * attention is computed more finely.
+ *
+ * @param top    [k]
+ * @param k      at least 1; entries beyond the model's classes get index -1
+ * @param model  whose labels are wanted, which then live as long as it; NULL: labels are NULL
+ * @return VITX_OK, VITX_INVALID (the map keeps no answer; a model of another number of classes),
+ *         VITX_UNSUPPORTED (the model has no classes)
+ */
+VITX_API int vitx_map_predictions(vitx_prediction *top, int k, const vitx_map *map,
+                                  const vitx_model *model);
+
+/**
+ * The embedding of the map's picture by a model without classes, as vitx_embed() gives it. All
+ * other rules are those of vitx_map_predictions().
+ *
+ * @param out  [K], where K is vitx_model_info.classes
+ * @return VITX_OK, VITX_INVALID, VITX_UNSUPPORTED (the model has classes), VITX_FORMAT (all numbers
+ *         are 0 and `normalize` is nonzero)
+ */
+VITX_API int vitx_map_embedding(float *out, int normalize, const vitx_map *map);
 
 /**
  * The map resized bilinearly to `height` x `width` over the model's input (half-pixel centres,

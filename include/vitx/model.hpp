@@ -272,6 +272,8 @@ class image
     std::unique_ptr<vitx_image, release> handle_;
 };
 
+class model;
+
 /** A finished map: vitx/explain.h. */
 class map
 {
@@ -292,6 +294,13 @@ class map
     {
         return vitx_map_values(get());
     }
+    /**
+     * What the model, `of`, answered for the picture, if vitx_explain_opts.answer was set. Labels
+     * live as long as the model.
+     */
+    std::vector<vitx_prediction> predictions(const model &of, int k) const;
+    /** The same of a model without classes; `normalize`: its length becomes 1. */
+    std::vector<float> embedding(const model &of, bool normalize = false) const;
     map resize(int height, int width) const
     {
         vitx_map *out;
@@ -431,6 +440,20 @@ class model
   private:
     std::unique_ptr<vitx_model, release> handle_;
 };
+
+inline std::vector<vitx_prediction> map::predictions(const model &of, int k) const
+{
+    std::vector<vitx_prediction> top(k > 0 ? static_cast<std::size_t>(k) : 0);
+    check(vitx_map_predictions(top.data(), k, get(), of.get()));
+    return top;
+}
+
+inline std::vector<float> map::embedding(const model &of, bool normalize) const
+{
+    std::vector<float> out(static_cast<std::size_t>(of.info().classes));
+    check(vitx_map_embedding(out.data(), normalize, get()));
+    return out;
+}
 
 /** All methods: vitx/explain.h. */
 inline std::vector<vitx_method_info> methods()

@@ -32,9 +32,9 @@ static void sink(vitx_prediction *heap, int n, int i, const float *logits)
 /* The k best of `classes`, best first: a heap of the best so far, then sorted. Needs no memory
  * beside `top`, and O(K log k) time even for all of 21,000 classes. */
 void vx_rank(vitx_prediction *top, int k, const float *logits, const float *probabilities,
-             const vitx_model *model)
+             int classes, const vitx_model *model)
 {
-    const int classes = model->arch.classes, n = k < classes ? k : classes;
+    const int n = k < classes ? k : classes;
     for (int i = 0; i < n; i++)
         top[i].index = i;
     for (int i = n / 2 - 1; i >= 0; i--)
@@ -89,7 +89,7 @@ static int classify(vitx_context *c, const vx_feed *feed, int n, vitx_prediction
         VX_TRY(vx_feed_run(c, feed, at, count, next, NULL));
         for (int i = 0; i < count; i++)
             vx_rank(top + (size_t)(at + i) * (size_t)k, k, c->act.host.logits + (size_t)i * classes,
-                    c->act.host.probabilities + (size_t)i * classes, c->model);
+                    c->act.host.probabilities + (size_t)i * classes, c->arch.classes, c->model);
     }
     return VITX_OK;
 }
@@ -118,8 +118,7 @@ int vitx_classify(vitx_context *context, const vitx_image *image, vitx_predictio
     return vitx_classify_batch(context, &image, 1, top, k);
 }
 
-/* Divides a vector by its length. */
-static int make_unit(float *vector, size_t count)
+int vx_make_unit(float *vector, size_t count)
 {
     double square = 0;
     for (size_t i = 0; i < count; i++)
@@ -149,7 +148,7 @@ static int embed(vitx_context *c, const vx_feed *feed, int n, float *out, int no
         VX_TRY(vx_feed_run(c, feed, at, count, next, NULL));
         memcpy(to, c->act.host.logits, (size_t)count * k * sizeof *to);
         for (int i = 0; normalize && i < count; i++)
-            VX_TRY(make_unit(to + (size_t)i * k, k));
+            VX_TRY(vx_make_unit(to + (size_t)i * k, k));
     }
     return VITX_OK;
 }

@@ -48,9 +48,12 @@ int vx_context_read_answers(vitx_context *c, const vx_activations *act, float *l
  * VITX_FORMAT if a logit is not finite. */
 int vx_context_answers(vitx_context *c, const vx_activations *act, int n);
 
-/* The k best of a picture's answers [K], as vitx_classify() gives them. */
+/* The k best of a picture's answers [classes], as vitx_classify() gives them; model NULL: without
+ * labels. */
 void vx_rank(vitx_prediction *top, int k, const float *logits, const float *probabilities,
-             const vitx_model *model);
+             int classes, const vitx_model *model);
+/* Divides a vector by its length. VITX_FORMAT if that is 0. */
+int vx_make_unit(float *vector, size_t count);
 
 /* ------------------------------------------------------------------ progress --------------- */
 

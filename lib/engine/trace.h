@@ -164,8 +164,8 @@ void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, vx_plan_
 vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int picture);
 
 /* The default query: the class token, or the last one if the head reads that; if it reads a mean of
- * patches or two tokens, that mean (VX_QUERY_PATCHES, VX_QUERY_PREFIX). In maps of a model with a pooling head
- * VX_QUERY_PATCHES stands for the head's own query (explain/pool_query.h). */
+ * patches or two tokens, that mean (VX_QUERY_PATCHES, VX_QUERY_PREFIX). In maps of a model with a
+ * pooling head VX_QUERY_PATCHES stands for the head's own query (explain/pool_query.h). */
 int vx_default_query(const vx_arch *arch);
 
 #endif

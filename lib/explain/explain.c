@@ -127,13 +127,34 @@ static const vitx_image *picture_of(const call *k, int i)
     return k->feed.images ? k->feed.images[k->inputs ? 0 : i] : NULL;
 }
 
+/* The model's answer for picture i of the batch, into those of its maps that are to keep it. */
+static int keep_answer(const call *k, int i)
+{
+    const vitx_context *c = k->c;
+    const vx_host_side *host = &c->act.host;
+    const size_t row = (size_t)i * (size_t)c->arch.classes;
+    vx_answer *answer = NULL;
+    for (int j = 0; j < k->m; j++) {
+        if (!k->jobs[j].opts.answer)
+            continue;
+        if (!answer)
+            VX_TRY(vx_answer_create(&answer, host->logits + row, host->probabilities + row,
+                                    c->arch.classes, c->arch.units, &c->hooks));
+        (*pending_of(k, i, j))->answer = vx_answer_hold(answer);
+    }
+    vx_answer_drop(answer);
+    return VITX_OK;
+}
+
 /* Pictures first..first+n-1, behind which `next` come. If it fails, maps are left pending. */
 static int explain_pending(vitx_map **out, const call *k, int first, int n, int next)
 {
     VX_TRY(run_forward(k, first, n, next));
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         for (int j = 0; j < k->m; j++)
             VX_TRY(vx_job_map(pending_of(k, i, j), &k->jobs[j], picture_of(k, first + i), i));
+        VX_TRY(keep_answer(k, i));
+    }
     VX_TRY(run_backward(k, n));
     return run_jobs(out, k, n);
 }

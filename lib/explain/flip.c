@@ -63,6 +63,7 @@ static int mirror_opts(mirror_call *call, int j, const vitx_explain_opts *given,
     *o = full;
     VX_TRY(VX_STRUCT_READ(o, given, vitx_explain_opts, set_count));
     o->struct_size = sizeof *o;
+    o->answer = 0; /* the answer is that of the picture */
     if (info->explains == VITX_EXPLAINED_CLASS || info->explains == VITX_EXPLAINED_UNIT)
         o->target = info->target;
     if (info->score == VITX_SCORE_DIFFERENCE)

@@ -10,7 +10,8 @@
  *
  * R + Abar R is (I + Abar) R, so both are rows pushed through the blocks (roll.h). generic was
  * checked against hila-chefer/Transformer-MM-Explainability @ 58eaea8
- * (Transformer_MM_explainability_ViT.ipynb), grad-rollout against jacobgil/vit-explain @ 15a81d3
+ * (Transformer_MM_explainability_ViT.ipynb; the notebook for CLIP follows the last block alone:
+ * start=-1), grad-rollout against jacobgil/vit-explain @ 15a81d3
  * (vit_grad_rollout.py), which has its own way of going wrong: it pairs the attention of block l
  * with the gradient of block L-1-l, divides column j by the sum of row j, exempts no entry from
  * discarding, and divides the map by its maximum. compat=vit-explain reproduces all of that.
@@ -28,7 +29,7 @@ typedef struct settings {
 static int prepare_generic(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
-    VX_TRY(vx_setting_int(&set->start, &job->given, "start", 0, job->layer_first));
+    VX_TRY(vx_setting_block(&set->start, &job->given, "start", job->layer_first, job->arch->depth));
     set->product = VX_PRODUCT_RELU_MEAN;
     set->norm = VX_NORM_NONE;
     job->gradient = true;
@@ -43,7 +44,7 @@ static int prepare_rollout(vx_job *job, vx_plan *need)
     settings *set = job->settings;
     int compat;
     VX_TRY(vx_setting_discard(&set->discard, &job->given));
-    VX_TRY(vx_setting_int(&set->start, &job->given, "start", 0, job->layer_first));
+    VX_TRY(vx_setting_block(&set->start, &job->given, "start", job->layer_first, job->arch->depth));
     VX_TRY(vx_setting_choice(&compat, &job->given, "compat"));
     set->compat = compat == 1;
     set->product = VX_PRODUCT_MEAN_RELU;
@@ -141,7 +142,8 @@ static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
 
 /* clang-format off */
 #define OPTION_START                                                                               \
-    { "start", "0", "0 to the last block followed", "first block of the product" }
+    { "start", "0", "0 to the last block followed, or -1, -2, ...", \
+      "first block of the product; -1: the last block alone" }
 /* clang-format on */
 
 static const vitx_method_option generic_options[] = {OPTION_START};

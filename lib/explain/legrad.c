@@ -9,7 +9,8 @@
  * pools by attention, s_l is the head's answer to block l's tokens and A_l the head's own attention
  * over them, as the reference has it for SigLIP (which leaves out the norm before the head). The
  * attention's values are not used. Checked against the formula in PyTorch; the reference,
- * WalBouss/LeGrad, begins at the last but one block by default and scales the sum to 0..1.
+ * WalBouss/LeGrad @ a9edb03, begins at the last but one block by default (start=-2) and scales the
+ * sum to 0..1. Of a text t its s_l is t norm(proj(ln_post(mean))), the cosine of that answer.
  */
 #include "explain/method.h"
 
@@ -20,7 +21,7 @@ typedef struct settings {
 static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
-    VX_TRY(vx_setting_int(&set->start, &job->given, "start", 0, job->layer_first));
+    VX_TRY(vx_setting_block(&set->start, &job->given, "start", job->layer_first, job->arch->depth));
     need->own_from = set->start < need->own_from ? set->start : need->own_from;
     need->all_tokens = true;
     job->ticks = job->layer_last - set->start + 1;
@@ -137,7 +138,8 @@ static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
 }
 
 static const vitx_method_option options[] = {
-    {"start", "0", "0 to the last block summed", "first block of the sum"},
+    {"start", "0", "0 to the last block summed, or -1, -2, ...",
+     "first block of the sum; -1: the last block, -2: the last two"},
 };
 
 const vx_method vx_method_legrad = {

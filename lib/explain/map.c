@@ -66,6 +66,7 @@ void vitx_map_free(vitx_map *map)
     if (!map)
         return;
     const vitx_hooks hooks = map->hooks;
+    vx_answer_drop(map->answer);
     vx_release(&hooks, map->values);
     vx_release(&hooks, map);
 }
@@ -242,6 +243,7 @@ static int create_resized(vitx_map **out, const vitx_map *map, int height, int w
     (*out)->on_pixels = map->on_pixels;
     (*out)->traces = map->traces;
     (*out)->tint = map->tint;
+    (*out)->answer = vx_answer_hold(map->answer);
     return VITX_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include <vitx/explain.h>
 
+#include "explain/answer.h"
 #include "image/image.h"
 
 /* What a method leaves for telling whether its map is rounding, until it is finished. */
@@ -36,6 +37,7 @@ struct vitx_map {
     vx_traces traces;
     bool on_pixels; /* made on the input's pixels, not on the grid, and so noisy */
     vx_tint tint;
+    vx_answer *answer; /* held; NULL: none was asked for */
     float *values; /* C order, info.shape; height and width are the last two axes, or lie before the
                       channels */
     size_t count;

@@ -79,6 +79,7 @@ int vitx_map_mask(vitx_map **out, const vitx_map *map, double share)
         mask_plane((*out)->values + (size_t)i * count, room, vx_map_plane(map, i, &height, &width),
                    count, share);
     vx_release(&map->hooks, room);
+    (*out)->answer = vx_answer_hold(map->answer);
     (*out)->on_pixels = map->on_pixels;
     (*out)->traces = map->traces;
     /* What was nothing stays it; what holds no value above 0 becomes it. */

@@ -62,6 +62,19 @@ int vx_setting_int(int *out, const vx_settings *given, const char *key, int low,
     return VITX_OK;
 }
 
+int vx_setting_block(int *out, const vx_settings *given, const char *key, int last, int depth)
+{
+    const char *text = vx_setting(given, key);
+    if (!vx_parse_int(text, out) || *out < -depth || *out > last ||
+        (*out < 0 && *out + depth > last))
+        return vx_fail(VITX_INVALID,
+                       "%s: %s=%s: a block from 0 to %d is expected, or one counted from behind, "
+                       "from %d to %d",
+                       given->owner, key, text, last, -depth, last - depth);
+    *out += *out < 0 ? depth : 0;
+    return VITX_OK;
+}
+
 int vx_setting_choice(int *out, const vx_settings *given, const char *key)
 {
     const char *text = vx_setting(given, key);

@@ -25,6 +25,8 @@ const char *vx_setting(const vx_settings *given, const char *key);
 int vx_setting_number(double *out, const vx_settings *given, const char *key, double low,
                       double high);
 int vx_setting_int(int *out, const vx_settings *given, const char *key, int low, int high);
+/* A block from 0 to `last`, or below 0 counted from behind: -1 is the last of `depth`. */
+int vx_setting_block(int *out, const vx_settings *given, const char *key, int last, int depth);
 int vx_setting_choice(int *out, const vx_settings *given, const char *key);
 
 /* How heads are fused: an option whose values are "mean|max|min". */

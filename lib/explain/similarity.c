@@ -74,8 +74,14 @@ static int set_texts(vx_similarity *d, const vitx_explain_opts *o, int count,
     float *other;
     double square = 0;
     VX_TRY(vx_words_vector(d->vector, o->texts, o->text));
-    if (!o->versus_text)
+    if (!o->versus_text) {
+        d->empty = d->vector + count;
+        VX_TRY(vx_words_vector(d->empty, o->texts, ""));
+        d->others = d->empty;
+        d->other_count = 1;
+        d->scale = o->texts->model->text.scale;
         return set_vector(d, d->vector, count);
+    }
     VX_TRY(vx_new(&other, scratch, (size_t)count, sizeof *other, "a vector"));
     const int status = vx_words_vector(other, o->texts, o->versus_text);
     for (int k = 0; k < count && status == VITX_OK; k++) {
@@ -108,7 +114,8 @@ int vx_similarity_prepare(vx_similarity *out, vitx_context *c, const vitx_explai
         return vx_fail(VITX_INVALID, "a vector of %d numbers: the model's outputs are %d",
                        o->vector_count, count);
     out->score = o->score == VITX_SCORE_DOT ? VITX_SCORE_DOT : VITX_SCORE_COSINE;
-    VX_TRY(vx_new(&out->vector, &scratch, (size_t)count, sizeof *out->vector, "a vector"));
+    VX_TRY(vx_new(&out->vector, &scratch, (size_t)count * (o->text ? 2 : 1), sizeof *out->vector,
+                  "a vector"));
     if (o->text)
         return set_texts(out, o, count, &scratch);
     return o->vector ? set_vector(out, o->vector, count) : VITX_OK;

@@ -9,11 +9,19 @@
 
 /* A vector that outputs are compared with. */
 typedef struct vx_similarity {
-    const vitx_image *like;     /* the vector is what the model answers for it; NULL: it is given */
-    vitx_score score;           /* the cosine or dot; nothing without a vector */
-    float *vector;              /* [classes], of length 1 for the cosine; NULL: there is none */
-    double length;              /* what the cosine counts: of two texts the length of the difference
-                                 * of their vectors, else 1 */
+    const vitx_image *like; /* the vector is what the model answers for it; NULL: it is given */
+    vitx_score score;       /* the cosine or dot; nothing without a vector */
+    float *vector;          /* [classes], of length 1 for the cosine; NULL: there is none */
+    double length;          /* what the cosine counts: of two texts the length of the difference of
+                             * their vectors, else 1 */
+    /* What a text tower adds, if the vector is a text's. Vectors have length 1, and there are none
+     * without texts. */
+    float *empty; /* [classes] of the empty text, behind `vector` in its memory; or NULL: there is
+                   * no text, or another is set against it, beside which the empty one cancels */
+    const float
+        *others; /* [other_count, classes] of texts that stand for all else: the empty one */
+    int other_count;
+    float scale;                /* of cosines among others: exp of the model's logit scale */
     struct vx_similarity *next; /* the list of all that a call has; NULL: the last */
 } vx_similarity;
 

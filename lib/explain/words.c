@@ -4,7 +4,8 @@
  * The score is the cosine of the text's vector with the picture's, so its gradient is taken in the
  * text tower. With x_i the row of token i (table and position) and A_l the attention of block l:
  *
- *     gradient    r_i = sum over the width of x_i * d score / d x_i
+ *     gradient    r_i = sum over the width of x_i * d score / d x_i; where a norm follows the table
+ *                 (BERT), x_i is what that makes of the row: before it the sum is always 0
  *     relevance   Abar_l = mean_h max(A_l d score / d A_l, 0);  R = I;  R += Abar_l R, first block
  *                 first;  r_i = R[row, i], row being the one that becomes the vector
  *
@@ -72,7 +73,10 @@ static void plan_needs(reading *s)
 {
     vx_plan *plan = &s->plan;
     plan->targets = 1;
-    if (s->method == GRADIENT)
+    if (s->method == GRADIENT && s->context->arch.norm_stays) {
+        vx_plan_need_tokens(plan, 0, VX_AT_NORM1);
+        vx_plan_need_dtokens(plan, 0, VX_AT_NORM1);
+    } else if (s->method == GRADIENT)
         plan->pixels = true;
     else
         vx_plan_need_dattention(plan, 0, plan->depth - 1, VX_DKEEP_PRODUCT, VX_PRODUCT_RELU_MEAN);
@@ -97,25 +101,36 @@ static int run_passes(reading *s)
     return status;
 }
 
+/* The rows x and their gradients g, [rows,D] each. */
+static int read_rows(float *x, float *g, const reading *s)
+{
+    const size_t width = (size_t)s->context->arch.width, count = (size_t)s->rows * width;
+    const vx_block_plan *first = &s->plan.blocks[0];
+    if (s->context->arch.norm_stays) {
+        VX_TRY(vx_context_read(s->context, x, first->tokens[VX_AT_NORM1], count * sizeof *x));
+        return vx_context_read(s->context, g, first->dtokens[VX_AT_NORM1], count * sizeof *g);
+    }
+    for (int i = 0; i < s->rows; i++)
+        VX_TRY(vx_text_row(x + (size_t)i * width, s->texts->model, s->ids[i], i));
+    return vx_context_read(s->context, g, s->plan.dinput, count * sizeof *g);
+}
+
 /* r_i = x_i . d score / d x_i */
 static int read_gradient(reading *s)
 {
-    const vx_text_model *m = s->texts->model;
-    const size_t width = (size_t)m->arch.width, rows = (size_t)s->rows;
+    const size_t width = (size_t)s->context->arch.width, rows = (size_t)s->rows;
     const vitx_hooks *hooks = &s->texts->hooks;
-    float *numbers; /* [rows,D] gradients, [D] a token's row */
-    VX_TRY(vx_new(&numbers, hooks, (rows + 1) * width, sizeof *numbers, "gradients of words"));
-    float *const x = numbers + rows * width;
-    int status =
-        vx_context_read(s->context, numbers, s->plan.dinput, rows * width * sizeof *numbers);
+    float *x;
+    VX_TRY(vx_new(&x, hooks, 2 * rows * width, sizeof *x, "gradients of words"));
+    float *const g = x + rows * width;
+    const int status = read_rows(x, g, s);
     for (size_t i = 0; i < rows && status == VITX_OK; i++) {
         double sum = 0;
-        status = vx_text_row(x, m, s->ids[i], (int)i);
-        for (size_t k = 0; k < width && status == VITX_OK; k++)
-            sum += (double)x[k] * numbers[i * width + k];
+        for (size_t k = 0; k < width; k++)
+            sum += (double)x[i * width + k] * g[i * width + k];
         s->r[i] = (float)sum;
     }
-    vx_release(hooks, numbers);
+    vx_release(hooks, x);
     return status;
 }
 

@@ -40,6 +40,7 @@ static int read_explain(vx_trial *t)
     if (!e->method || strcmp(e->method, map->info.method) != 0)
         return vx_fail(VITX_INVALID, "metric %s: the map is of %s, the options are of %s",
                        t->metric->name, map->info.method, e->method ? e->method : "no method");
+    e->answer = 0;
     e->target = map->info.target;
     e->score = map->info.score;
     e->versus = map->info.versus;

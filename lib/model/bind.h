@@ -15,7 +15,7 @@ const char *vx_said_by(const vx_reader *r);
 /* Whether the file has a role's tensor. */
 bool vx_role_has(const vx_reader *r, vx_role role, int block);
 
-/* VITX_FORMAT where the configuration declares another number than there is; 0: it declares none. */
+/* VITX_FORMAT where the configuration declares another number than there is; 0: none. */
 int vx_agree(const vx_reader *r, const char *what, int declared, int actual);
 
 /* Sizes of the blocks and of the head. arch->width is known. */

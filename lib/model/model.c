@@ -19,6 +19,7 @@
 #include "model/outputs.h"
 #include "model/recipe.h"
 #include "model/text_kinds.h"
+#include "model/text_rows.h"
 
 #define MAX_LANGUAGE 16 /* characters */
 #define MAX_HEADS 65536
@@ -141,7 +142,8 @@ void vx_model_describe(vitx_model *m)
     describe_block(m->block, sizeof m->block, &m->arch);
 }
 
-static int read_model(vitx_model *m, const vx_config *config, const vitx_model_opts *opts)
+static int read_model(vitx_model *m, const vx_config *config, const char *folder,
+                      const vitx_model_opts *opts)
 {
     vx_match match;
     vx_hints hints = {0};
@@ -159,6 +161,7 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
         hints.heads = opts->heads;
         hints.from_heads = VITX_FROM_OPTIONS;
     }
+    VX_TRY(vx_text_tell(m, config, folder, opts)); /* before tensors of others are dropped */
     VX_TRY(vx_classifier_find(&match, &hints, m->container));
     if (m->naming->arrange)
         VX_TRY(m->naming->arrange(m->container, &hints, match.prefix, config));
@@ -193,9 +196,8 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
 static int read_pictures(vitx_model *m, const vx_config *config, const char *folder,
                          const vitx_model_opts *opts)
 {
-    VX_TRY(read_model(m, config, opts));
-    VX_TRY(read_labels(m, config, folder, opts));
-    return vx_text_tell(m, config, folder, opts);
+    VX_TRY(read_model(m, config, folder, opts));
+    return read_labels(m, config, folder, opts);
 }
 
 /* What is needed only while a model is opened. */
@@ -318,7 +320,7 @@ void vx_model_drop(vitx_model *model)
     vx_release(&hooks, model->guesses);
     vx_release(&hooks, model->wrapping);
     vx_release(&hooks, model->tower);
-    vx_release(&hooks, model->text.places);
+    vx_text_rows_close(model->text.rows);
     vx_release(&hooks, model->text.folder);
     vx_release(&hooks, model->path);
     vx_container_close(model->container);

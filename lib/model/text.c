@@ -1,9 +1,4 @@
-/*
- * model/text.c: see text.h.
- *
- * Tables stay where they are: that of the tokens may be as large as the rest of the model, and a
- * text reads a few of its rows. The positions are a few hundred rows, and are kept.
- */
+/* model/text.c: see text.h; the rows of its tables are read in text_rows.c. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +6,7 @@
 #include "model/folder.h"
 #include "model/model.h"
 #include "model/text_kinds.h"
+#include "model/text_rows.h"
 
 /* -------------------------------------------------------------------------- reading ------- */
 
@@ -42,24 +38,6 @@ static int read_scale(vx_text_rules *rules, const vx_container *c, const vx_text
         return VITX_OK;
     return vx_fail_in(VITX_FORMAT, c->path, "tensor %.100s is %g, whose exponential is no scale",
                       kind->scale, (double)log_scale);
-}
-
-static int read_places(vitx_model *m)
-{
-    vx_text_rules *rules = &m->text;
-    const size_t d = (size_t)m->arch.width, n = (size_t)rules->context * d;
-    float *type = NULL;
-    VX_TRY(vx_new(&rules->places, &m->hooks, n, sizeof *rules->places, "positions of texts"));
-    VX_TRY(vx_tensor_read_f32(rules->positions, rules->places, (uint64_t)rules->first_position * d,
-                              n));
-    if (!rules->types)
-        return VITX_OK;
-    VX_TRY(vx_new(&type, &m->hooks, d, sizeof *type, "a type of tokens"));
-    const int status = vx_tensor_read_f32(rules->types, type, 0, d);
-    for (size_t i = 0; i < n && status == VITX_OK; i++)
-        rules->places[i] += type[i % d];
-    vx_release(&m->hooks, type);
-    return status;
 }
 
 /* What the headers say. *kind is NULL if there is no text tower. */
@@ -135,7 +113,7 @@ static int read_texts(vitx_model *m, const vx_config *config, const char *folder
     VX_TRY(vx_strdup(&m->tower, &m->hooks, text));
     VX_TRY(vx_strdup(&m->text.folder, &m->hooks, folder));
     VX_TRY(read_scale(&m->text, m->container, kind));
-    VX_TRY(read_places(m));
+    VX_TRY(vx_text_rows_open(&m->text.rows, m));
     vx_container_rest(m->container);
     vx_model_describe(m);
     return VITX_OK;
@@ -205,36 +183,5 @@ int vx_text_length(int *out, const vx_text_model *m, const vx_token *tokens, int
         return vx_fail_in(VITX_INVALID, m->path,
                           "none of the %d tokens of a text is %d, which ends it", n, rules->end);
     *out = at + 1;
-    return VITX_OK;
-}
-
-/* What keeps a whole tensor at hand (npz.h) is read by one thread at a time. */
-static int read_token(float *row, const vx_text_model *m, int id)
-{
-    const vx_tensor *t = m->text.tokens;
-    const size_t d = (size_t)m->arch.width;
-    pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&m->lock;
-    if (!t->npz)
-        return vx_tensor_read_f32(t, row, (uint64_t)id * d, d);
-    pthread_mutex_lock(lock);
-    const int status = vx_tensor_read_f32(t, row, (uint64_t)id * d, d);
-    pthread_mutex_unlock(lock);
-    return status;
-}
-
-int vx_text_row(float *row, const vx_text_model *m, int id, int place)
-{
-    const vx_text_rules *rules = &m->text;
-    const size_t d = (size_t)m->arch.width;
-    if (id < 0 || id >= m->arch.vocabulary)
-        return vx_fail_in(VITX_INVALID, m->path, "id %d is beyond the %d rows of tensor %.100s", id,
-                          m->arch.vocabulary, rules->tokens->name);
-    if (place < 0 || place >= rules->context)
-        return vx_fail_in(VITX_INVALID, m->path, "place %d in a text: it takes %d tokens", place,
-                          rules->context);
-    VX_TRY(read_token(row, m, id));
-    const float *added = rules->places + (size_t)place * d;
-    for (size_t j = 0; j < d; j++)
-        row[j] += added[j];
     return VITX_OK;
 }

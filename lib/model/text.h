@@ -42,9 +42,9 @@ typedef struct vx_text_rules {
     float bias;     /* logit_bias; 0 if the files have none */
     bool sigmoid;   /* each label by itself (SigLIP); else the softmax over labels */
     const vx_tensor *tokens, *positions, *types; /* [V,D], [>= context,D], [>= 1,D] or NULL */
-    int first_position; /* the row of `positions` that token 0 has: 2 in AltCLIP */
-    float *places;      /* [context,D]: positions [+ types], as they are added to the tokens */
-    char *folder;       /* where the tokenizer's files lie */
+    int first_position;        /* the row of `positions` that token 0 has: 2 in AltCLIP */
+    struct vx_text_rows *rows; /* text_rows.h */
+    char *folder;              /* where the tokenizer's files lie */
 } vx_text_rules;
 
 /*
@@ -61,8 +61,8 @@ int vx_text_open(vx_text_model **out, const char *path, const vitx_model_opts *o
 int vx_text_length(int *out, const vx_text_model *m, const vx_token *tokens, int n);
 
 /* The input row [D] of a token at a place of a text: token table + positions [+ types]. Reads the
- * table where it lies in the file, no more of it than the row. VITX_INVALID: an id beyond the
- * table. Any thread. */
+ * table where it lies in the file, no more of it than the row, and keeps some megabytes of such
+ * rows. VITX_INVALID: an id beyond the table. Any thread. */
 int vx_text_row(float *row, const vx_text_model *m, int id, int place);
 
 #endif

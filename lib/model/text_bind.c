@@ -11,16 +11,17 @@
 
 static int read_tables(vx_reader *r)
 {
+    const vx_naming *naming = r->match->dialect->naming;
     vx_arch *a = r->arch;
     int rows;
     VX_TRY(vx_role_size(&a->vocabulary, r, VX_TOKENS, 0, 0, MAX_VOCABULARY, "a vocabulary"));
     VX_TRY(vx_role_size(&a->width, r, VX_TOKENS, 0, 1, MAX_WIDTH, "a width"));
     VX_TRY(vx_role_size(&rows, r, VX_PLACES, 0, 0, VX_MAX_TOKENS, "a number of positions"));
     r->sizes.position_rows = rows;
-    if (vx_role_has(r, VX_TYPES, 0))
+    if (vx_role_named(naming, VX_TYPES))
         VX_TRY(vx_role_size(&r->sizes.type_rows, r, VX_TYPES, 0, 0, MAX_VOCABULARY,
                             "a number of types"));
-    if (vx_role_has(r, VX_HEAD_IN_W, 0))
+    if (vx_role_named(naming, VX_HEAD_IN_W))
         VX_TRY(vx_role_size(&r->sizes.head_in, r, VX_HEAD_IN_W, 0, 0, MAX_WIDTH, "a width"));
     VX_TRY(vx_agree(r, "the vocabulary", r->hints->vocabulary, a->vocabulary));
     return vx_agree(r, "the number of positions", r->hints->context, rows);

@@ -119,9 +119,9 @@ static int has_second(bool *out, const vx_text_files *files)
     return VITX_OK;
 }
 
-/* SigLIP's texts lose their punctuation, those of SigLIP 2 their capitals alone, which transformers'
- * class does where older files leave it out. A pad of SigLIP is the token that ends a text,
- * whatever spiece.model calls a pad. */
+/* SigLIP's texts lose their punctuation, those of SigLIP 2 their capitals alone, which
+ * transformers' class does where older files leave it out. A pad of SigLIP is the token that ends a
+ * text, whatever spiece.model calls a pad. */
 static int read_clean(vx_text_rules *rules, const vx_text_files *files)
 {
     bool second, json, lowered = false;

@@ -18,6 +18,7 @@ static const vx_text_kind *const kinds[] = {
 static const struct {
     const char *pattern, *what;
 } foreign[] = {
+    {"params/txt/", "big_vision's, in NumPy's archive"},
     {"text.cls_emb", "CoCa's, with a token of its own behind the text (embed_cls)"},
     {"text.transformer.embeddings.", "a tower of transformers within open_clip (hf_model_name)"},
     {"text.transformer.encoder.", "a tower of transformers within open_clip (hf_model_name)"},

@@ -4,7 +4,7 @@
  * networks with custom_text.
  *
  * open_clip_config.json: model_cfg {quick_gelu, text_cfg}; what text_cfg leaves out has the default
- * of CLIPTextCfg. No tensor tells the activation, so that a file without a configuration is refused.
+ * of CLIPTextCfg. No tensor tells the activation, so a file without a configuration is refused.
  */
 #include <string.h>
 

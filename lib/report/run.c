@@ -53,7 +53,7 @@ static int keep_answers(const run *r)
         r->picture->norm = vx_report_length(c->act.host.logits, c->arch.classes);
         return VITX_OK;
     }
-    vx_rank(top, k, c->act.host.logits, c->act.host.probabilities, c->model);
+    vx_rank(top, k, c->act.host.logits, c->act.host.probabilities, c->arch.classes, c->model);
     return vx_report_predict(r->report, r->picture, top, k);
 }
 

@@ -68,6 +68,22 @@ static int shown(size_t bytes)
     return (int)(bytes < 60 ? bytes : 60);
 }
 
+/* The id of one text with another behind it. */
+static int find_joined(int *id, const vx_bpe *bpe, const char *left, size_t left_bytes,
+                       const char *right, size_t right_bytes)
+{
+    char small[256];
+    char *joined = small;
+    if (left_bytes + right_bytes > sizeof small)
+        VX_TRY(vx_new(&joined, bpe->hooks, left_bytes + right_bytes, 1, "a word"));
+    memcpy(joined, left, left_bytes);
+    memcpy(joined + left_bytes, right, right_bytes);
+    *id = vx_vocab_find(bpe->vocab, joined, left_bytes + right_bytes);
+    if (joined != small)
+        vx_release(bpe->hooks, joined);
+    return VITX_OK;
+}
+
 int vx_bpe_add(vx_bpe *bpe, const char *left, size_t left_bytes, const char *right,
                size_t right_bytes, uint32_t rank, const char *file)
 {
@@ -75,16 +91,8 @@ int vx_bpe_add(vx_bpe *bpe, const char *left, size_t left_bytes, const char *rig
     const int l = vx_vocab_find(bpe->vocab, left, left_bytes);
     const int r = vx_vocab_find(bpe->vocab, right, right_bytes);
     int both = -1;
-    if (l >= 0 && r >= 0 && right_bytes >= prefix) {
-        vx_buffer joined = {.hooks = bpe->hooks};
-        int status = vx_buffer_append(&joined, left, left_bytes);
-        if (status == VITX_OK)
-            status = vx_buffer_append(&joined, right + prefix, right_bytes - prefix);
-        if (status == VITX_OK)
-            both = vx_vocab_find(bpe->vocab, joined.data, joined.size);
-        vx_buffer_dispose(&joined);
-        VX_TRY(status);
-    }
+    if (l >= 0 && r >= 0 && right_bytes >= prefix)
+        VX_TRY(find_joined(&both, bpe, left, left_bytes, right + prefix, right_bytes - prefix));
     if (both < 0)
         return vx_fail_in(VITX_FORMAT, file, "the pair \"%.*s\" \"%.*s\" is not in the vocabulary",
                           shown(left_bytes), left, shown(right_bytes), right);

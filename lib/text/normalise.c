@@ -182,7 +182,7 @@ static int spiece_space(vx_chars *out, const vx_chars *in, const vx_change *step
 {
     (void)n;
     const uint32_t mark = step->to.at[0];
-    bool after_blank = step->right;
+    bool after_blank = false;
     size_t from = 0;
     while (step->right && from < in->count && in->at[from].code == ' ')
         from++;
@@ -192,8 +192,10 @@ static int spiece_space(vx_chars *out, const vx_chars *in, const vx_change *step
         VX_TRY(vx_chars_put(out, mark, in->at[from].start, in->at[from].start));
     for (size_t i = from; i < in->count; i++) {
         const bool blank = in->at[i].code == ' ';
-        if (blank && after_blank)
+        if (blank && after_blank) {
+            out->at[out->count - 1].end = in->at[i].end;
             continue;
+        }
         VX_TRY(vx_chars_put(out, blank ? mark : in->at[i].code, in->at[i].start, in->at[i].end));
         after_blank = blank && step->right;
     }
@@ -278,16 +280,26 @@ static int keep_unless(vx_chars *out, const vx_chars *in, bool (*is)(uint32_t))
     return VITX_OK;
 }
 
+/* In place. What a mark stood on is in the mark's place, too: nobody sees half of a letter. */
+static void drop_marks(vx_chars *text, bool (*is)(uint32_t))
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < text->count; i++) {
+        const vx_char c = text->at[i];
+        if (!is(c.code))
+            text->at[kept++] = c;
+        else if (kept > 0 && text->at[kept - 1].end == c.start)
+            text->at[kept - 1].end = c.end;
+    }
+    text->count = kept;
+}
+
 static int bert_accents(vx_chars *out, const vx_chars *in, const vx_change *step,
                         const vx_normaliser *n)
 {
     (void)step, (void)n;
     VX_TRY(vx_nfd(out, in->at, in->count));
-    size_t kept = 0;
-    for (size_t i = 0; i < out->count; i++)
-        if (!vx_is_accent(out->at[i].code))
-            out->at[kept++] = out->at[i];
-    out->count = kept;
+    drop_marks(out, vx_is_accent);
     return VITX_OK;
 }
 
@@ -295,7 +307,9 @@ static int strip_accents(vx_chars *out, const vx_chars *in, const vx_change *ste
                          const vx_normaliser *n)
 {
     (void)step, (void)n;
-    return keep_unless(out, in, vx_is_mark);
+    VX_TRY(vx_chars_copy(out, in->at, in->count));
+    drop_marks(out, vx_is_mark);
+    return VITX_OK;
 }
 
 static int siglip_clean(vx_chars *out, const vx_chars *in, const vx_change *step,

@@ -6,12 +6,10 @@
 #include "base/text.h"
 #include "text/chars.h"
 
-#define MAX_DEPTH 64
-
 vx_pull vx_pull_over(const char *text, size_t bytes, const char *name)
 {
     const size_t mark = bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    return (vx_pull){text + mark, text + bytes, text, name, 0, false};
+    return (vx_pull){.at = text + mark, .end = text + bytes, .start = text, .name = name};
 }
 
 int vx_pull_refuse(const vx_pull *r, const char *what)
@@ -34,15 +32,14 @@ int vx_pull_open(vx_pull *r, char bracket)
     if (vx_pull_peek(r) != bracket)
         return vx_pull_refuse(r,
                               bracket == '{' ? "an object was expected" : "an array was expected");
-    if (r->depth >= MAX_DEPTH)
+    if (r->depth == VX_PULL_DEPTH)
         return vx_pull_refuse(r, "nested more than 64 deep");
     r->at++;
-    r->depth++;
+    r->open[r->depth++] = bracket;
     r->fresh = true;
     return VITX_OK;
 }
 
-/* Which bracket closes is not remembered: callers know, and vx_pull_skip keeps count. */
 int vx_pull_more(vx_pull *r, bool *more)
 {
     const int c = vx_pull_peek(r);
@@ -50,6 +47,8 @@ int vx_pull_more(vx_pull *r, bool *more)
     r->fresh = false;
     *more = c != '}' && c != ']';
     if (!*more) {
+        if (r->depth == 0 || c != (r->open[r->depth - 1] == '{' ? '}' : ']'))
+            return vx_pull_refuse(r, "the wrong bracket closes");
         r->at++;
         r->depth--;
         return VITX_OK;
@@ -264,31 +263,19 @@ static int skip_key(vx_pull *r)
 
 int vx_pull_skip(vx_pull *r)
 {
-    char open[MAX_DEPTH + 1]; /* the brackets round the place */
-    int depth = 0;
     const int outer = r->depth;
-    for (;;) {
+    do {
         const int c = vx_pull_peek(r);
-        if (c == '{' || c == '[') {
+        if (c == '{' || c == '[')
             VX_TRY(vx_pull_open(r, (char)c));
-            open[depth++] = (char)c;
-        } else {
+        else
             VX_TRY(skip_scalar(r));
-        }
-        for (bool more = false; depth > 0 && !more;) {
-            const int next = vx_pull_peek(r);
+        for (bool more = false; r->depth > outer && !more;) {
             VX_TRY(vx_pull_more(r, &more));
-            if (!more && next != (open[depth - 1] == '{' ? '}' : ']'))
-                return vx_pull_refuse(r, "the wrong bracket closes");
-            if (!more)
-                depth--;
-            else if (open[depth - 1] == '{')
+            if (more && r->open[r->depth - 1] == '{')
                 VX_TRY(skip_key(r));
         }
-        if (depth == 0)
-            break;
-    }
-    r->depth = outer;
+    } while (r->depth > outer);
     r->fresh = false;
     return VITX_OK;
 }

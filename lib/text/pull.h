@@ -18,11 +18,14 @@
 
 #include "base/memory.h"
 
+enum { VX_PULL_DEPTH = 64 };
+
 typedef struct vx_pull {
     const char *at, *end;
     const char *start, *name; /* for messages */
     int depth;
-    bool fresh; /* an object or array was just opened: no comma is due */
+    char open[VX_PULL_DEPTH]; /* the brackets round the place */
+    bool fresh;               /* an object or array was just opened: no comma is due */
 } vx_pull;
 
 vx_pull vx_pull_over(const char *text, size_t bytes, const char *name);

@@ -176,16 +176,49 @@ static int lower_sections(vx_tokenizer *t, const char *name)
     return VITX_OK;
 }
 
-/* The word of "pad_token", a string or an object with content. */
-static void set_pad(vx_tokenizer *t, const place *p)
+/* The id of a word that the configuration names: "pad_token", a string or an object with content. */
+static int configured(const vx_tokenizer *t, const place *p, const char *key)
 {
-    const vx_json *const node = vx_json_get(p->config, "pad_token");
+    const vx_json *const node = vx_json_get(p->config, key);
     const char *word = vx_json_string(node);
     if (!word)
         word = vx_json_string(vx_json_get(node, "content"));
-    const int id = word ? vx_tokenizer_id(t, word) : -1;
+    return word ? vx_tokenizer_id(t, word) : -1;
+}
+
+static void set_pad(vx_tokenizer *t, const place *p)
+{
+    const int id = configured(t, p, "pad_token");
     if (id >= 0)
         t->pad = id;
+}
+
+/* Gemma's files may say here, and not in tokenizer.json, what is put around a text; transformers
+ * then forgets the post_processor. */
+static int set_ends(vx_tokenizer *t, const place *p, const char *name)
+{
+    static const char *const flags[] = {"add_bos_token", "add_eos_token"};
+    static const char *const words[] = {"bos_token", "eos_token"};
+    bool wanted[2] = {false, false};
+    const bool before = vx_json_bool(vx_json_get(p->config, flags[0]), &wanted[0]);
+    const bool behind = vx_json_bool(vx_json_get(p->config, flags[1]), &wanted[1]);
+    if (t->kind != VX_BPE || t->bpe.suffix[0] || !(before || behind))
+        return VITX_OK;
+    t->before_count = t->behind_count = 0;
+    for (int i = 0; i < 2; i++) {
+        const int id = configured(t, p, words[i]);
+        if (!wanted[i])
+            continue;
+        if (id < 0)
+            return vx_fail_in(VITX_FORMAT, name,
+                              "tokenizer_config.json has %s, but names no %s that is here",
+                              flags[i], words[i]);
+        if (i == 0)
+            t->before[t->before_count++] = id;
+        else
+            t->behind[t->behind_count++] = id;
+    }
+    return VITX_OK;
 }
 
 static int read_file(vx_tokenizer *t, const place *p, const char *name, reader *read)
@@ -197,6 +230,8 @@ static int read_file(vx_tokenizer *t, const place *p, const char *name, reader *
         status = read(t, p, &l);
     if (status == VITX_OK && p->clean == VX_CLEAN_SIGLIP2)
         status = lower_sections(t, l.path);
+    if (status == VITX_OK && read == tokenizer_json)
+        status = set_ends(t, p, l.path);
     if (status == VITX_OK)
         status = vx_tokenizer_ready(t, l.path);
     if (status == VITX_OK) {

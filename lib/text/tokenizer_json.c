@@ -454,6 +454,8 @@ static int put_token(vx_tokenizer *t, const char *content, bool normal, vx_added
         return vx_added_put(&t->plain, content, strlen(content), token, name);
     vx_buffer text = {.hooks = &t->hooks};
     int status = normalised(&text, t, content);
+    if (status == VITX_INVALID) /* said of a text; here it is the file's fault */
+        status = vx_fail_in(VITX_UNSUPPORTED, name, "an added token that normalising makes long");
     if (status == VITX_OK && text.size > 0)
         status = vx_added_put(&t->normal, text.data, text.size, token, name);
     vx_buffer_dispose(&text);

@@ -63,12 +63,27 @@ static int grow_entries(vx_vocab *v)
     return VITX_OK;
 }
 
+static int grow_ids(vx_vocab *v, int id)
+{
+    int size = v->ids_size ? v->ids_size : 1024;
+    while (size <= id)
+        size *= 2;
+    uint8_t *grown;
+    VX_TRY(vx_new(&grown, v->hooks, (size_t)size / 8, 1, "a vocabulary's ids"));
+    if (v->ids)
+        memcpy(grown, v->ids, (size_t)v->ids_size / 8);
+    vx_release(v->hooks, v->ids);
+    v->ids = grown;
+    v->ids_size = size;
+    return VITX_OK;
+}
+
 static int claim(vx_vocab *v, int id, const char *file)
 {
     if (id < 0 || id >= VX_IDS)
         return vx_fail_in(VITX_FORMAT, file, "the id %d is not one from 0 to %d", id, VX_IDS - 1);
-    if (!v->ids)
-        VX_TRY(vx_new(&v->ids, v->hooks, VX_IDS / 8, 1, "a vocabulary's ids"));
+    if (id >= v->ids_size)
+        VX_TRY(grow_ids(v, id));
     if (v->ids[id / 8] >> (id % 8) & 1)
         return vx_fail_in(VITX_FORMAT, file, "two words have the id %d", id);
     v->ids[id / 8] |= (uint8_t)(1 << (id % 8));

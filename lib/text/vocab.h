@@ -42,6 +42,7 @@ typedef struct vx_vocab {
     uint64_t *begins; /* bits by the hash of a beginning */
     uint64_t begins_mask;
     uint8_t *ids; /* bits: which ids have a string */
+    int ids_size; /* how many bits */
     int size;     /* largest id + 1 */
     size_t longest;
 } vx_vocab;

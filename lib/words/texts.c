@@ -142,8 +142,8 @@ static int encode(vx_tokens *out, bool *cut, const vitx_texts *t, const char *te
 
 int vx_words_pad(const vitx_texts *t)
 {
-    const vx_text_rules *rules = &t->model->text;
-    return rules->pad >= 0 ? rules->pad : vx_tokenizer_pad(t->tokenizer);
+    const int pad = t->model->text.pad;
+    return pad >= 0 ? pad : vx_tokenizer_pad(t->tokenizer);
 }
 
 int vx_words_tokens(vx_tokens *out, int *rows, bool *cut, const vitx_texts *t, const char *text)

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/model.h"
+
 #define MEMORY ((size_t)256 << 20)
 #define SMALL_FLOPS 2000000
 #define SMALL_SIDE 256
@@ -165,6 +167,41 @@ static int open_model(vitx_model **out, const char *path, vitx_model_opts *o)
     return status;
 }
 
+/* The text tower in the same files: its tables' first and last rows, its weights if they are
+ * small. */
+static void fuzz_text(const char *path)
+{
+    static float row[1 << 16];
+    vx_text_model *m = NULL;
+    vitx_model_opts o = VITX_MODEL_OPTS_INIT;
+    const vx_weights *w;
+    int length;
+    o.hooks = fuzz_hooks();
+    const int status = vx_text_open(&m, path, &o);
+    fuzz_check_message(status);
+    require((status == VITX_OK) == (m != NULL), "a status that does not fit the text tower");
+    if (m) {
+        const int last = m->arch.vocabulary - 1, context = m->text.context;
+        const vx_token tokens[2] = {{.id = last}, {.id = m->text.end}};
+        require(m->arch.depth >= 1 && m->arch.heads >= 1 && last >= 0 && context >= 1 &&
+                    m->arch.width % m->arch.heads == 0 && m->arch.width <= 1 << 16 &&
+                    m->arch.grid_width == context && m->text.scale > 0,
+                "a text tower of impossible sizes");
+        fuzz_check_message(vx_text_row(row, m, 0, 0));
+        fuzz_check_message(vx_text_row(row, m, last, context - 1));
+        require(vx_text_row(row, m, last + 1, 0) != VITX_OK, "a row beyond the table");
+        require(vx_text_length(&length, m, tokens, 2) != VITX_OK ||
+                    (length >= 1 && length <= context),
+                "a text of an impossible length");
+        if (vx_arch_flops(&m->arch) < SMALL_FLOPS)
+            fuzz_check_message(
+                vx_model_weights(&w, m, &(vx_site){.cls = vx_device_find("ref")}, "f32"));
+        fuzz_accepted++;
+    }
+    vitx_model_free(m);
+    fuzz_nothing_left();
+}
+
 void fuzz_model(const char *path, const char *labels)
 {
     vitx_model *model = NULL;
@@ -193,6 +230,7 @@ void fuzz_model(const char *path, const char *labels)
     }
     vitx_model_free(model);
     fuzz_nothing_left();
+    fuzz_text(path);
 }
 
 /* ------------------------------------------------------------------ pictures -------------- */

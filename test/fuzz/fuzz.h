@@ -34,7 +34,8 @@ void fuzz_picture(const uint8_t *data, size_t size);
 const char *fuzz_write(const char *name, const void *data, size_t size);
 const char *fuzz_folder(void);
 
-/* Opens a model, asks it what can be asked, reads its weights, and runs it if it is small. */
+/* Opens a model, asks it what can be asked, reads its weights, and runs it if it is small. Then the
+ * text tower in the same files, if there is one. */
 void fuzz_model(const char *path, const char *labels);
 
 #endif

@@ -22,6 +22,11 @@ static const struct {
     {"safetensors/open-clip", "open_clip_model.safetensors", "open_clip_config.json"},
     {"safetensors/dinov2", "model.safetensors", "config.json"},
     {"safetensors/timm", "shard.safetensors", "model.safetensors.index.json"},
+    {"safetensors/text-clip", "model.safetensors", "config.json"},
+    {"safetensors/text-siglip", "model.safetensors", "config.json"},
+    {"safetensors/text-bert", "model.safetensors", "config.json"},
+    {"safetensors/text-altclip", "model.safetensors", "config.json"},
+    {"safetensors/text-open-clip", "open_clip_model.safetensors", "open_clip_config.json"},
 };
 enum { WEIGHTS = sizeof weights / sizeof weights[0] };
 

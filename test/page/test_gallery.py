@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import make
 from test_reach import axe
-from test_safe import EVIL, nothing_ran
+from test_safe import EVIL, nothing_ran, put_foreign
 
 
 class Gallery:
@@ -304,22 +304,11 @@ def check_hostile_names(lab):
 def check_foreign_script_is_blocked(lab):
     page = lab.open(gallery(lab))
     page.may_say = ["Content Security Policy", "violates"]
-    page.tab.evaluate("""() => {
-        const s = document.createElement('script');
-        s.textContent = 'window.evil = 1';
-        document.body.append(s);
-        const b = document.createElement('button');
-        b.setAttribute('onclick', 'window.evil = 2');
-        document.body.append(b);
-        b.click();
-        b.remove();
-        const i = document.createElement('img');
-        i.src = 'https://example.invalid/x.png';
-        document.body.append(i);
+    put_foreign(page, """
         const t = document.createElement('script');
         t.src = 'https://example.invalid/x.js';
         document.body.append(t);
-    }""")
+    """)
     page.rest()
     assert page.tab.evaluate("window.evil === undefined")
     page.requests = [u for u in page.requests if "example.invalid" not in u]

@@ -109,10 +109,8 @@ def check_invalid_utf8(lab):
     nothing_ran(lab.open(r))
 
 
-def check_foreign_script_is_blocked(lab):
-    """An element, a handler and eval that somebody gets into the page do not run."""
-    page = lab.open("plain")
-    page.may_say = ["Content Security Policy", "violates"]
+def put_foreign(page, more):
+    """A script, a handler and a picture from elsewhere, and what `more` does besides."""
     page.tab.evaluate("""() => {
         const s = document.createElement('script');
         s.textContent = 'window.evil = 1';
@@ -125,11 +123,19 @@ def check_foreign_script_is_blocked(lab):
         const i = document.createElement('img');
         i.src = 'https://example.invalid/x.png';
         document.body.append(i);
+    """ + more + "}")
+
+
+def check_foreign_script_is_blocked(lab):
+    """An element, a handler and eval that somebody gets into the page do not run."""
+    page = lab.open("plain")
+    page.may_say = ["Content Security Policy", "violates"]
+    put_foreign(page, """
         // Not at once: what the driver itself runs may use eval.
         setTimeout(() => {
             try { new Function('window.evil = 3')(); } catch (e) { }
         });
-    }""")
+    """)
     page.rest()
     assert page.tab.evaluate("window.evil === undefined")
     assert any("Content Security Policy" in s for s in page.said), page.said

@@ -287,6 +287,8 @@ static int print_model(const struct session *s, const struct common *common)
         printf("%-15s %s\n", m->units ? "projection" : "classifier", m->classifier);
     if (m->adapter[0])
         printf("adapter         %s\n", m->adapter);
+    if (m->text[0])
+        printf("text tower      %s\n", m->text);
     if (m->left_out[0])
         printf("left out        %s\n", m->left_out);
     printf("architecture    %s\n", text_or(m->architecture, "not named"));
@@ -380,6 +382,7 @@ static int json_model(const struct session *s, const struct common *common)
     json_pair("classifier", m->classifier);
     json_pair("left_out", m->left_out);
     json_pair("adapter", m->adapter);
+    json_pair("text", m->text);
     json_pair("block", m->block);
     printf("\"weight_bytes\":%" PRId64 ",\"parameters\":%" PRId64 ",\"flops\":%" PRId64 ",",
            m->weight_bytes, m->parameters, m->flops);

@@ -119,6 +119,11 @@ bool making_create(struct making *making, const struct explain_plan *plan, int s
  * what could have been done. Complains of what fails. An exit status. some: maps that are not
  * wanted are settled before. */
 int making_run(struct making *making, vitx_context *context, const struct batch *batch, bool some);
+/* One call of the library for all maps of one picture by several makings, whose plans agree in
+ * --flip. best: the picture's best classes, as many as a plan wants ranks. No failure is complained
+ * of: maps that are missing are not settled. *forwards: what it took; 0: it failed. */
+void makings_run(struct making *makings, int count, vitx_context *context,
+                 const struct batch *batch, const vitx_prediction *best, double *forwards);
 /* For the next batch: frees the maps; none is settled. */
 void making_clear(struct making *making);
 void making_free(struct making *making);

@@ -29,6 +29,20 @@ static void keep_all(struct making *g, int first, int n, int m)
     }
 }
 
+/* The opts (ALL, or one of the plan's) whose maps a picture lacks, to `opts`; how many they are. */
+static int gather(vitx_explain_opts *opts, struct making *g, int picture, int only)
+{
+    const int all = g->plan->opts_count;
+    int m = 0;
+    for (int j = 0; j < all; j++)
+        if (!g->settled[picture * all + j] && (only == ALL || only == j)) {
+            opts[m] = g->plan->opts[j];
+            opts[m].target = target_at(g, picture, j);
+            g->which[m++] = j;
+        }
+    return m;
+}
+
 /* One call of the library: n pictures from `first` by those of the plan's opts (ALL, or one) that
  * the first of them lacks. Keeps the maps that come out of it, of a failed call, too; where that
  * was for a single map, keeps the reason for later. */
@@ -36,13 +50,7 @@ static int attempt(struct making *g, int first, int n, int only)
 {
     const struct explain_plan *plan = g->plan;
     const int all = plan->opts_count;
-    int m = 0;
-    for (int j = 0; j < all; j++)
-        if (!g->settled[first * all + j] && (only == ALL || only == j)) {
-            g->opts[m] = plan->opts[j];
-            g->opts[m].target = target_at(g, first, j);
-            g->which[m++] = j;
-        }
+    const int m = gather(g->opts, g, first, only);
     if (m == 0)
         return VITX_OK;
     const int code = (plan->settings->flip ? vitx_explain_flip : vitx_explain_many)(
@@ -128,6 +136,66 @@ int making_run(struct making *g, vitx_context *context, const struct batch *batc
     }
     g->cancelled = code == VITX_CANCELLED;
     return g->status;
+}
+
+/* The picture, with its best classes. */
+static void aim(struct making *g, vitx_context *context, const struct batch *batch,
+                const vitx_prediction *best)
+{
+    const int ranks = g->plan->ranks;
+    g->context = context;
+    g->batch = batch;
+    g->status = DONE;
+    if (ranks == 0)
+        return;
+    memcpy(g->top, best, (size_t)ranks * sizeof *best);
+    settle_equal(g, 0);
+}
+
+/* The maps of a call for all makings, in turn; those that are there are kept. */
+static void share_out(struct making *makings, int count, vitx_map **maps)
+{
+    for (int i = 0; i < count; i++) {
+        struct making *g = &makings[i];
+        const int m = gather(g->opts, g, 0, ALL);
+        memcpy(g->maps, maps, (size_t)m * sizeof(vitx_map *));
+        keep_all(g, 0, 1, m);
+        maps += m;
+    }
+}
+
+static void run_all(struct making *makings, int count, vitx_explain_opts *opts, vitx_map **maps,
+                    double *forwards)
+{
+    const struct making *first = &makings[0];
+    const bool flip = first->plan->settings->flip;
+    int64_t each = 0;
+    int m = 0;
+    for (int i = 0; i < count; i++)
+        m += gather(opts + m, &makings[i], 0, ALL);
+    if (m == 0 || vitx_explain_forwards(&each, first->context, opts, m) != VITX_OK)
+        return;
+    const int code = (flip ? vitx_explain_flip : vitx_explain_many)(
+        maps, first->context, (const vitx_image *const *)first->batch->images, 1, opts, m);
+    *forwards = code == VITX_OK ? (double)each * (flip ? 2 : 1) : 0;
+    share_out(makings, count, maps);
+}
+
+void makings_run(struct making *makings, int count, vitx_context *context,
+                 const struct batch *batch, const vitx_prediction *best, double *forwards)
+{
+    size_t most = 0;
+    *forwards = 0;
+    for (int i = 0; i < count; i++) {
+        aim(&makings[i], context, batch, best);
+        most += (size_t)makings[i].plan->opts_count;
+    }
+    vitx_explain_opts *opts = calloc(most, sizeof *opts);
+    vitx_map **maps = calloc(most, sizeof(vitx_map *));
+    if (opts && maps)
+        run_all(makings, count, opts, maps, forwards);
+    free(opts);
+    free(maps);
 }
 
 void making_clear(struct making *g)

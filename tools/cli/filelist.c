@@ -11,6 +11,7 @@
 
 #include "folder.h"
 #include "say.h"
+#include "text.h"
 
 static int no_memory(void)
 {
@@ -43,14 +44,15 @@ static int add_lines(struct list *out, FILE *file, const char *name)
     int status = DONE, number = 0;
     errno = 0;
     while (status == DONE && (length = getline(&line, &room, file)) >= 0) {
-        const size_t n = trimmed(line, length);
-        number++;
-        if (memchr(line, '\0', n)) {
+        const size_t mark = number++ == 0 ? text_mark(line, (size_t)length) : 0;
+        char *const text = line + mark;
+        const size_t n = trimmed(text, length - (ssize_t)mark);
+        if (memchr(text, '\0', n)) {
             complain(name, "line %d holds a zero byte: no list of names", number);
             status = SOME_FAILED;
         } else if (n > 0) {
-            line[n] = '\0'; /* getline has left room for it */
-            status = add_name(out, line);
+            text[n] = '\0'; /* getline has left room for it */
+            status = add_name(out, text);
         }
     }
     if (status == DONE && ferror(file)) {

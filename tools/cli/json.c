@@ -14,10 +14,21 @@ static const struct json *to(const cJSON *json)
     return (const struct json *)(const void *)json;
 }
 
+bool json_has_zero(const void *text, size_t bytes)
+{
+    const char *at = text, *const end = at + bytes;
+    while (at < end && (at = memchr(at, '\\', (size_t)(end - at))) != NULL) {
+        if (end - at >= 6 && memcmp(at, "\\u0000", 6) == 0)
+            return true;
+        at += 2; /* what is escaped may be a backslash */
+    }
+    return false;
+}
+
 struct json *json_read(const void *text, size_t bytes)
 {
     /* cJSON ends texts at a zero byte, so one in the input would hide what stands behind it. */
-    if (bytes == 0 || memchr(text, '\0', bytes))
+    if (bytes == 0 || memchr(text, '\0', bytes) || json_has_zero(text, bytes))
         return NULL;
     const char *end = NULL, *const last = (const char *)text + bytes;
     cJSON *read = cJSON_ParseWithLengthOpts(text, bytes, &end, 0);

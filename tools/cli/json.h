@@ -12,8 +12,10 @@ struct json;
 
 enum json_kind { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_TEXT, JSON_LIST, JSON_OBJECT };
 
-/* NULL: it is no JSON, something stands behind it, or there is no memory. */
+/* NULL: it is no JSON, something stands behind it, it has a zero byte, or there is no memory. */
 struct json *json_read(const void *text, size_t bytes);
+/* Whether a text of it holds the escape \u0000, which would end the text for whoever reads it. */
+bool json_has_zero(const void *text, size_t bytes);
 void json_free(struct json *json);
 
 enum json_kind json_kind(const struct json *json);

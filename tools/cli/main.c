@@ -116,7 +116,7 @@ int main(int argc, char **argv)
     const bool alone = failed && before == SIG_DFL && reader_has_gone();
     if (failed && !alone) {
         complain("standard output", "%s", errno ? strerror(errno) : "not all could be written");
-        status = SOME_FAILED;
+        status = status == DONE ? SOME_FAILED : status;
     }
     progress_end();
     if (alone) {

@@ -72,7 +72,8 @@ static int parse_bytes(size_t *out, const struct option *o, const char *text)
         const char *units = "KMG", *unit = strchr(units, toupper((unsigned char)*end));
         shift = unit && end[1] == '\0' ? 10 * (int)(unit - units + 1) : -1;
     }
-    if (!isdigit((unsigned char)*text) || errno || shift < 0 || v == 0 || v > SIZE_MAX >> shift)
+    if (!isdigit((unsigned char)*text) || errno || shift < 0 || (v == 0 && !o->zero) ||
+        v > SIZE_MAX >> shift)
         return wrong_usage("--%s is \"%s\", it takes a number of bytes as 2000000, 500K, 64M or 2G",
                            o->name, text);
     *out = (size_t)v << shift;

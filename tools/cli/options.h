@@ -41,6 +41,7 @@ struct option {
     int word_value;
     const char *const *choices; /* ended by NULL                                          */
     bool path;                  /* the value is one of a file or a folder                 */
+    bool zero;                  /* of bytes: none is a number of bytes, too               */
 };
 
 struct size {

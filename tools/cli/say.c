@@ -115,6 +115,20 @@ static void message(const char *what, const char *format, va_list args)
     free(text);
 }
 
+const char *say_line(const char *text, bool last, size_t *length)
+{
+    static const char program[] = "vitx-cli: ";
+    size_t end = last ? strlen(text) : strcspn(text, "\n"), first = 0;
+    while (last && end > 0 && text[end - 1] == '\n')
+        end--;
+    for (first = end; first > 0 && text[first - 1] != '\n';)
+        first--;
+    if (strncmp(text + first, program, sizeof program - 1) == 0)
+        first += sizeof program - 1;
+    *length = end - first;
+    return text + first;
+}
+
 void complain(const char *what, const char *format, ...)
 {
     va_list args;

@@ -6,6 +6,7 @@
 #ifndef CLI_SAY_H
 #define CLI_SAY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What the program returns. */
@@ -27,6 +28,9 @@ int wrong_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void say_hold(char **text, size_t *length);
 void say_release(void);
 void say_held(const char *text);
+
+/* A line of such a text, the first or the last, without the program's name; *length: its bytes. */
+const char *say_line(const char *text, bool last, size_t *length);
 
 /* Text to standard error. A name may hold anything: it must not break the line or drive the
  * terminal. */

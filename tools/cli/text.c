@@ -55,6 +55,12 @@ void text_format(struct text *text, const char *format, ...)
     va_end(args);
 }
 
+size_t text_mark(const char *text, size_t bytes)
+{
+    static const char mark[3] = "\xef\xbb\xbf";
+    return bytes >= sizeof mark && memcmp(text, mark, sizeof mark) == 0 ? sizeof mark : 0;
+}
+
 int utf8_length(const unsigned char *p)
 {
     const int n = p[0] < 0x80                   ? 1

@@ -19,6 +19,9 @@ void text_format(struct text *text, const char *format, ...) __attribute__((form
 /* Bytes of the UTF-8 character at p; 0: none (RFC 3629: no overlong forms, no surrogates, nothing
  * above U+10FFFF). The text ends in a zero byte. */
 int utf8_length(const unsigned char *p);
+/* Bytes of the byte order mark that a file's text begins with, as editors on Windows write it: 3,
+ * or 0. */
+size_t text_mark(const char *text, size_t bytes);
 /* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD; NULL becomes null. */
 void text_json(struct text *text, const char *words);
 /* A number with the digits that give the float again; null if it is none that JSON has. */

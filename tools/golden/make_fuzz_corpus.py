@@ -7,6 +7,7 @@ parts, and the files that lie beside models.
 Inputs that a fuzzer has found are kept under names that begin with "found-"; they stay. Seeds for
 pictures are those of test/golden/image.
 """
+import gzip
 import io
 import json
 import os
@@ -97,6 +98,49 @@ def open_clip():
     t = {v + "class_embedding": draw(D), v + "conv1.weight": draw(D, 3, P, P), v + "positional_embedding": draw(1 + GRID * GRID, D),
          v + "proj": draw(D, K), b + "attn.in_proj_weight": draw(3 * D, D), b + "attn.in_proj_bias": draw(3 * D), "logit_scale": draw(1)}
     t.update(norms(v + "ln_pre", v + "ln_post", b + "ln_1", b + "ln_2"))
+    t.update(linear([b + "attn.out_proj", b + "mlp.c_fc", b + "mlp.c_proj"], [(D, D), (F, D), (D, F)]))
+    return t
+
+
+WORDS, CONTEXT = 6, 5
+
+
+def text_hf(siglip):
+    v, b = "text_model.", "text_model.encoder.layers.0."
+    t = {v + "embeddings.token_embedding.weight": draw(WORDS, D), v + "embeddings.position_embedding.weight": draw(CONTEXT, D)}
+    t.update(norms(b + "layer_norm1", b + "layer_norm2", v + "final_layer_norm"))
+    t.update(linear([f"{b}self_attn.{p}_proj" for p in ("q", "k", "v", "out")], [(D, D)] * 4))
+    t.update(linear([b + "mlp.fc1", b + "mlp.fc2"], [(F, D), (D, F)]))
+    if siglip:
+        t.update({v + "head.weight": draw(K, D), v + "head.bias": draw(K), "logit_bias": draw(1)})
+    else:
+        t["text_projection.weight"] = draw(K, D)
+    t["logit_scale"] = draw(1)
+    return t
+
+
+def text_bert(v, twice):
+    e, b = v + "embeddings.", v + "encoder.layer."
+    t = {e + "word_embeddings.weight": draw(WORDS, D), e + "position_embeddings.weight": draw(CONTEXT, D),
+         e + "token_type_embeddings.weight": draw(2, D), "logit_scale": draw(1)}
+    t.update(norms(e + "LayerNorm"))
+    for i in range(2):
+        at = f"{b}{i}."
+        t.update(norms(at + "attention.output.LayerNorm", at + "output.LayerNorm"))
+        t.update(linear([at + "attention.self." + p for p in ("query", "key", "value")] + [at + "attention.output.dense"], [(D, D)] * 4))
+        t.update(linear([at + "intermediate.dense", at + "output.dense"], [(F, D), (D, F)]))
+    if twice:
+        t.update(norms("text_model.pre_LN"))
+        t.update(linear(["text_model.transformation"], [(3, D)]))
+    t["text_projection.weight"] = draw(K, 3 if twice else D)
+    return t
+
+
+def text_open_clip():
+    b = "transformer.resblocks.0."
+    t = {"token_embedding.weight": draw(WORDS, D), "positional_embedding": draw(CONTEXT, D), "text_projection": draw(D, K),
+         b + "attn.in_proj_weight": draw(3 * D, D), b + "attn.in_proj_bias": draw(3 * D), "logit_scale": draw(1)}
+    t.update(norms("ln_final", b + "ln_1", b + "ln_2"))
     t.update(linear([b + "attn.out_proj", b + "mlp.c_fc", b + "mlp.c_proj"], [(D, D), (F, D), (D, F)]))
     return t
 
@@ -263,6 +307,82 @@ def keys(value):
         yield '"%s"' % value
 
 
+# ------------------------------------------------------------------------ tokenizers -------
+
+GOLDEN = os.path.join(os.path.dirname(__file__), "..", "..", "test", "golden", "text")
+SAMPLE = "A Photo caf\u00e9 e\u0301 \u732b \u2581 <s>x  12! it's \u0130\u03a3 ab"
+
+
+def tokenizer(file, clean, content, text=SAMPLE):
+    """As fuzz_tokenizer.c takes it apart."""
+    data = text.encode() if isinstance(text, str) else text
+    content = content if isinstance(content, bytes) else content.encode() if isinstance(content, str) else json.dumps(content, ensure_ascii=False).encode()
+    return bytes([clean * 8 + file]) + struct.pack("<H", len(data)) + data + content
+
+
+def varint(n):
+    return bytes([n]) if n < 128 else bytes([n % 128 + 128]) + varint(n // 128)
+
+
+def bytes_field(number, data):
+    return varint(number * 8 + 2) + varint(len(data)) + data
+
+
+def spiece(kind, pieces, charsmap=b"", **flags):
+    out = b"".join(bytes_field(1, bytes_field(1, p.encode()) + b"\x15" + struct.pack("<f", s) + b"\x18" + varint(t)) for p, s, t in pieces)
+    trainer = b"\x18" + varint(kind) + b"".join(varint(n * 8) + varint(v) for n, v in flags.get("trainer", {}).items())
+    rules = (bytes_field(2, charsmap) if charsmap else b"") + b"".join(varint(n * 8) + varint(v) for n, v in flags.get("rules", {}).items())
+    return out + bytes_field(2, trainer) + bytes_field(3, rules)
+
+
+def tokenizers():
+    bpe = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\u2581": 3, "<0xC3>": 4, "<0xA9>": 5, "u": 6, "ab\u2581": 7}, "merges": [["a", "b"], ["ab", "\u2581"]],
+           "unk_token": "u", "fuse_unk": True, "byte_fallback": True, "ignore_merges": False, "dropout": None}
+    suffix = {"type": "BPE", "vocab": {"a</w>": 0, "b": 1, "ba</w>": 2, "u": 3}, "merges": ["b a</w>"], "unk_token": "u", "end_of_word_suffix": "</w>"}
+    pieces = {"type": "WordPiece", "vocab": {"a": 0, "##b": 1, "[UNK]": 2, "photo": 3, "cafe": 4}, "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 20}
+    unigram = {"type": "Unigram", "vocab": [["<s>", 0], ["u", 0.0], ["\u2581", -2.5], ["\u2581a", -1], ["b", -3e0], ["ab", -4]], "unk_id": 1, "byte_fallback": False}
+    added = [{"id": 8, "content": "<s>", "single_word": False, "lstrip": True, "rstrip": True, "normalized": False, "special": True},
+             {"id": 9, "content": "PHOTO", "single_word": True, "lstrip": False, "rstrip": False, "normalized": True, "special": False}]
+    clip = {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"}, "behavior": "Removed", "invert": True},
+                                                  {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}]}
+    steps = [{"type": "NFC"}, {"type": "NFD"}, {"type": "Lowercase"}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "},
+             {"type": "Replace", "pattern": {"String": "o"}, "content": "ab"}, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}, {"type": "Strip"},
+             {"type": "StripAccents"}, {"type": "Prepend", "prepend": "\u2581"}, {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}]
+    roberta = {"type": "RobertaProcessing", "sep": ["u", 1], "cls": ["a", 0], "trim_offsets": True, "add_prefix_space": False}
+    template = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<s>", "type_id": 0}}],
+                "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [8], "tokens": ["<s>"]}}}
+    cuts = [{"type": t} for t in ("BertPreTokenizer", "WhitespaceSplit", "Whitespace")] + [
+        {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True}, {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}]
+    put("tokenizer", "json-bpe", tokenizer(0, 0, {"version": "1.0", "added_tokens": added, "normalizer": {"type": "Sequence", "normalizers": steps[3:6]}, "pre_tokenizer": cuts[4],
+                                                  "post_processor": template, "decoder": None, "model": bpe}))
+    put("tokenizer", "json-clip", tokenizer(0, 1, {"added_tokens": added[:1], "normalizer": {"type": "Sequence", "normalizers": steps[:3]}, "pre_tokenizer": clip, "post_processor": roberta, "model": suffix}))
+    put("tokenizer", "json-bert", tokenizer(0, 2, {"normalizer": steps[9], "pre_tokenizer": cuts[0], "post_processor": {"type": "BertProcessing", "sep": ["u", 2], "cls": ["a", 0]}, "model": pieces}))
+    put("tokenizer", "json-unigram", tokenizer(0, 3, {"added_tokens": added, "normalizer": {"type": "Sequence", "normalizers": steps[6:9]}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": cuts[1:4]},
+                                                      "post_processor": {"type": "Sequence", "processors": [{"type": "ByteLevel"}, template]}, "padding": {"pad_id": 1}, "model": unigram}))
+    with open(os.path.join(GOLDEN, "xlmr", "tokenizer.json"), encoding="utf-8") as f:
+        charsmap = [n for n in json.load(f)["normalizer"]["normalizers"] if n["type"] == "Precompiled"][0]
+    put("tokenizer", "json-charsmap", tokenizer(0, 4, {"normalizer": charsmap, "model": unigram}, SAMPLE + "\uff21\uff11 \ufb01 \u334d"))
+    put("tokenizer", "json-config", tokenizer(0, 5, json.dumps({"model": bpe}) + "\0" + json.dumps({"pad_token": {"content": "a"}})))
+    vocab = {c: i for i, c in enumerate(["a", "b", "a</w>", "b</w>", "ba</w>", "<|startoftext|>", "<|endoftext|>"])}
+    put("tokenizer", "files", tokenizer(1, 0, json.dumps(vocab) + "\0#version: 0.2\nb a</w>\n"))
+    put("tokenizer", "vocab-txt", tokenizer(2, 0, "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\nphoto\n\u732b\n\u2028\n"))
+    import base64
+    normal = [("\u2581", -2.5, 1), ("a", -1, 1), ("b", -3, 1), ("ab", -4, 1), ("\u2581ab", -5, 1)]
+    head = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3)]
+    table = base64.b64decode(charsmap["precompiled_charsmap"])
+    put("tokenizer", "spiece-unigram", tokenizer(3, 4, spiece(1, head + normal + [("x", 0, 4)], table), SAMPLE + "\uff21\uff11 \ufb01 \u334d"))
+    put("tokenizer", "spiece-bpe", tokenizer(4, 5, spiece(2, head + normal + [("<0xC3>", 0, 6), ("<0xA9>", 0, 6), ("\u2581\u2581", 0, 4)], trainer={35: 1, 40: 0, 42: 2, 43: 1}, rules={3: 0, 4: 0})))
+    put("tokenizer", "spiece-fairseq", tokenizer(5, 0, spiece(1, head + normal)))
+    lines = "#version\n" + "a b\nab c</w>\n"
+    put("tokenizer", "simple", tokenizer(6, 1, lines))
+    put("tokenizer", "simple-gz", tokenizer(7, 1, gzip.compress(lines.encode(), mtime=0), b"a\xff\xc3 \xed\xa0\x80<|endoftext|>"))
+    everything = [bpe, suffix, pieces, unigram, added, clip, steps, roberta, template, cuts, {"normalizers": 0, "version": 0, "padding": 0, "truncation": 0, "model": 0, "precompiled_charsmap": 0,
+                  "add_prefix_space": 0, "processors": 0, "Precompiled": 0}]
+    names = {json.dumps(v["type"]) for v in everything + steps + cuts if isinstance(v, dict) and "type" in v}
+    words("tokenizer", sorted({k for k in keys(everything) if k.isascii()} | names | {"true", "false", "null", "[]", "{}", "\\u0000", "\\ud83d\\ude00", "1e9", '"Removed"', '"MergedWithPrevious"', '"always"', '"never"',
+                              "<|startoftext|>", "<|endoftext|>", "[CLS]", "</w>", "##", "\xe2\x96\x81", "\xcc\x81", "\xef\xbf\xbd", "\x1f\x8b\x08", "\x0a\x0c\x0a", "\x15\x00\x00\x80\xbf\x18"}))
+
+
 def main():
     put("safetensors", "timm", safetensors(timm(), "F32"))
     put("safetensors", "timm-half", safetensors(timm(2, 0, ("norm_pre", "scale")), "BF16", {"format": "pt"}))
@@ -313,6 +433,29 @@ def main():
     put("config", "open-clip", beside(6, OPEN_CLIP))
     put("config", "dinov2", beside(7, DINOV2))
     put("config", "index", beside(8, index(timm())))
+    # towers of texts, alone
+    put("safetensors", "text-clip", safetensors(text_hf(False), "F16"))
+    put("safetensors", "text-siglip", safetensors(text_hf(True), "F16"))
+    put("safetensors", "text-bert", safetensors(text_bert("text_model.", False), "F16"))
+    put("safetensors", "text-altclip", safetensors(text_bert("text_model.roberta.", True), "F16"))
+    put("safetensors", "text-open-clip", safetensors(text_open_clip(), "F16"))
+    put("safetensors", "text-cn-clip", safetensors({("" if "text_projection" in k or "logit" in k else "bert.") + k.removesuffix(".weight" if
+        "text_projection" in k else "").removeprefix("text_model."): v.T if "text_projection" in k else v for k, v in
+        text_bert("text_model.", False).items()}, "F16"))
+    text = {"hidden_size": D, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": F, "hidden_act": "quick_gelu",
+            "layer_norm_eps": 1e-5, "vocab_size": WORDS, "max_position_embeddings": CONTEXT, "eos_token_id": 2}
+    bert = dict(text, num_hidden_layers=2, hidden_act="gelu", pad_token_id=1, position_embedding_type="absolute", is_decoder=False)
+    put("config", "text-clip", beside(9, {"model_type": "clip", "architectures": ["CLIPModel"], "text_config": text}))
+    put("config", "text-clip-old", beside(9, {"model_type": "clip", "text_config_dict": dict(text, eos_token_id=5)}))
+    put("config", "text-metaclip2", beside(9, {"model_type": "metaclip_2", "text_config": text}))
+    put("config", "text-siglip", beside(10, {"model_type": "siglip", "text_config": dict(text, hidden_act="gelu_pytorch_tanh")}))
+    put("config", "text-chinese-clip", beside(11, {"model_type": "chinese_clip", "text_config": bert}))
+    put("config", "text-altclip", beside(12, {"model_type": "altclip", "text_config": bert}))
+    cfg = {"context_length": CONTEXT, "vocab_size": WORDS, "width": D, "heads": 2, "layers": 1, "pool_type": "eos", "eos_id": 3,
+           "no_causal_mask": False, "hf_tokenizer_name": "x", "tokenizer_kwargs": {"clean": "canonicalize", "strip_sep_token": False},
+           "proj_type": "linear", "act_kwargs": {"approximate": "tanh"}, "norm_kwargs": {"eps": 1e-6}}
+    put("config", "text-open-clip", beside(13, {"model_cfg": {"embed_dim": K, "quick_gelu": True, "text_cfg": cfg}}))
+    tokenizers()
 
 
 if __name__ == "__main__":

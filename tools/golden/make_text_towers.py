@@ -272,7 +272,7 @@ def siglip_trunk():
     import timm
 
     make = timm.create_model
-    timm.create_model = lambda name, **kw: make(name, embed_dim=24, depth=1, num_heads=3, mlp_ratio=40 / 24, img_size=SIDE,
+    timm.create_model = lambda name, **kw: make(name, embed_dim=24, depth=1, mlp_ratio=40 / 24, img_size=SIDE,
                                                 patch_size=8, **kw)
     try:
         return TimmModel("vit_base_patch16_siglip_224", 24, image_size=SIDE, pool="map", proj=None)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the models of CLIP and SigLIP in test/golden/models, and those that pool by attention.
 
-    python3 -m venv venv && venv/bin/pip install torch torchvision timm transformers open_clip_torch pillow numpy
+    python3 -m venv venv && venv/bin/pip install torch torchvision timm transformers open_clip_torch cn_clip pillow numpy
     venv/bin/python tools/golden/make_towers.py [MODEL...]
 
 As make_models.py, which has the picture and says what the files are. Beside those, in float64 by the
@@ -335,6 +335,44 @@ def make_open_clip(name, image, seed, vision, quick=False, preprocess={}, dtype=
     return finish(folder, visual, x, blocks, attentions, pool, lambda m, t: m(t)), visual, x
 
 
+def make_cn_clip(name, image, seed, dtype=torch.float16):
+    """As cn_clip's training saves it. Heads are 64 wide, so there is one."""
+    from cn_clip.clip import model as cn
+    from cn_clip.clip.utils import image_transform
+
+    cn.LayerNorm.forward = torch.nn.LayerNorm.forward  # which computes in float32
+    folder = fresh(name)
+    model = cn.CLIP(embed_dim=OUTPUTS, image_resolution=20, vision_layers=1, vision_width=64, vision_patch_size=4, vocab_size=20,
+                    text_attention_probs_dropout_prob=0.1, text_hidden_act="gelu", text_hidden_dropout_prob=0.1,
+                    text_hidden_size=16, text_initializer_range=0.02, text_intermediate_size=24, text_max_position_embeddings=8,
+                    text_num_attention_heads=2, text_num_hidden_layers=1, text_type_vocab_size=2)
+    randomise(model, seed, dtype)
+    state = {"module." + k: v.to(dtype) for k, v in model.state_dict().items()}
+    torch.save({"epoch": 1, "step": 1, "name": "tiny", "state_dict": state}, os.path.join(folder, "clip_cn_tiny.pt"))
+    visual = model.visual.float()
+    x = batch(image_transform(20)(image), 1, seed + 1)
+    blocks = list(visual.transformer.resblocks)
+    recorders = []
+    for block in blocks:  # [T,B,D] in cn_clip
+        recorder = Recorder()
+
+        def look(module, args, recorder=recorder):
+            recorder(probabilities(module, [a.transpose(0, 1) for a in args[:2]]))
+
+        block.attn.register_forward_pre_hook(look)
+        recorders.append(recorder)
+    turned = []
+    for block in blocks:
+        recorder = Recorder()
+
+        def turn(module, args, out, recorder=recorder):
+            recorder(out.transpose(0, 1))
+
+        block.register_forward_hook(turn)
+        turned.append(recorder)
+    return finish(folder, visual, x, turned, recorders, None, lambda m, t: m(t))
+
+
 def tower(trunk):
     """open_clip's TimmModel around a tiny trunk."""
     make = timm.create_model
@@ -458,6 +496,8 @@ def main():
         make_open_clip("clip-open-clip-pe", image, 48, dict(image_size=20, timm_model_name=name, timm_model_pretrained=False,
                        timm_pool="map", timm_proj=None), dtype=half, preprocess=squash,
                        trunk=dict(name=name, embed_dim=OUTPUTS, size=20, patch=4, proj=None, width=64))
+    if wanted("clip-cn-clip"):
+        make_cn_clip("clip-cn-clip", image, 49)
     if wanted("vit-timm-map"):
         make_timm("vit-timm-map", image, "vit_tiny_patch16_224", 40, half, global_pool="map", class_token=False, num_classes=OUTPUTS, n=2)
     if wanted("vit-timm-map-class"):

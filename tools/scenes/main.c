@@ -4,9 +4,10 @@
  *   vitx-scenes --seed 1 --count 10 --out folder      pictures, a mask per object, scenes.jsonl
  *   vitx-scenes --seed 1 --count 1000 --raw           frames on standard output, for training
  *   vitx-scenes --classes                             the classes: index, English, Chinese
+ *   vitx-scenes --sentences                           all that can be said of scenes
  */
 #include "png.h"
-#include "scene.h"
+#include "sentence.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -20,18 +21,23 @@ struct settings {
     struct scene_opts opts;
     uint64_t seed, first, count;
     const char *out;
-    bool raw, classes;
+    bool raw, facts, classes, sentences;
 };
 
 static const char help[] =
     "vitx-scenes draws pictures of which every object is known to the pixel.\n"
     "\n"
-    "usage: vitx-scenes [options] --out FOLDER | --raw | --classes\n"
+    "usage: vitx-scenes [options] --out FOLDER | --raw | --classes | --sentences\n"
     "  --out FOLDER      write SEED-INDEX.png, a mask SEED-INDEX.K.png per object, and "
     "scenes.jsonl\n"
     "  --raw             write frames to standard output: [height,width,3] bytes of RGB, then "
     "[height,width]\n"
     "                    bytes: 0 background, 1 + class of the object that the pixel shows\n"
+    "  --facts           with --raw: after every frame a byte for each fact, 0 false, 1 true, 2 "
+    "neither\n"
+    "  --sentences       print every way to say every fact: number of the fact, kind, number of "
+    "the\n"
+    "                    form, thing, other thing (classes), value, English, Chinese\n"
     "  --classes         print the classes: index, English, Chinese, separated by tabs\n"
     "  --seed N          1; the same seed gives the same bytes on every machine\n"
     "  --first N         0; the scene to begin with\n"
@@ -112,15 +118,21 @@ static bool read_arguments(struct settings *settings, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--raw") == 0)
             settings->raw = true;
+        else if (strcmp(argv[i], "--facts") == 0)
+            settings->facts = true;
         else if (strcmp(argv[i], "--classes") == 0)
             settings->classes = true;
+        else if (strcmp(argv[i], "--sentences") == 0)
+            settings->sentences = true;
         else if (i + 1 == argc || !read_option(settings, argv[i], argv[i + 1]))
             return fail("not understood (--help lists the options)", argv[i]);
         else
             i++;
     }
-    if ((settings->out != NULL) + settings->raw + settings->classes != 1)
-        return fail("one of --out FOLDER, --raw and --classes is needed", NULL);
+    if ((settings->out != NULL) + settings->raw + settings->classes + settings->sentences != 1)
+        return fail("one of --out FOLDER, --raw, --classes and --sentences is needed", NULL);
+    if (settings->facts && !settings->raw)
+        return fail("--facts is for --raw", NULL);
     return true;
 }
 
@@ -144,14 +156,35 @@ static bool save_mask(const struct scene *scene, int k, const char *path, uint8_
     return save_png(path, scene->width, scene->height, 1, buffer);
 }
 
-static void print_object(FILE *lines, const struct scene_object *object, const char *mask)
+/* `colour`: of facts_colour(). */
+static void print_object(FILE *lines, const struct scene_object *object, const char *mask,
+                         int colour)
 {
     fprintf(lines,
             "{\"class\":%d,\"label\":\"%s\",\"mask\":\"%s\",\"box\":[%d,%d,%d,%d],\"x\":%.2f,"
-            "\"y\":%.2f,\"size\":%.2f,\"turn\":%.4f,\"pixels\":%d,\"visible\":%d}",
+            "\"y\":%.2f,\"size\":%.2f,\"turn\":%.4f,\"pixels\":%d,\"visible\":%d",
             object->kind, scene_label(object->kind), mask, object->x0, object->y0, object->x1,
             object->y1, object->x, object->y, object->size, object->turn, object->whole,
             object->visible);
+    if (colour >= 0)
+        fprintf(lines, ",\"colour\":\"%s\"", colour_name(colour));
+    fputs("}", lines);
+}
+
+static void print_texts(FILE *lines, const struct facts *facts, uint64_t seed, uint64_t index)
+{
+    struct sentence sentences[SENTENCES_MOST];
+    int count = sentences_make(sentences, facts, seed, index);
+    for (int i = 0; i < count; i++) {
+        const struct sentence *sentence = &sentences[i];
+        fprintf(lines, "%s{\"kind\":\"%s\",\"truth\":%s,\"en\":\"%s\",\"zh\":\"%s\",\"objects\":[",
+                i ? "," : "", fact_kind_name(sentence->fact.kind),
+                sentence->truth ? "true" : "false", sentence->text[LANGUAGE_EN],
+                sentence->text[LANGUAGE_ZH]);
+        for (int k = 0; k < sentence->about; k++)
+            fprintf(lines, "%s%d", k ? "," : "", sentence->objects[k]);
+        fputs("]}", lines);
+    }
 }
 
 static bool save_scene(const struct settings *settings, const struct scene *scene, uint64_t index,
@@ -166,6 +199,8 @@ static bool save_scene(const struct settings *settings, const struct scene *scen
             "{\"image\":\"%s.png\",\"seed\":%" PRIu64 ",\"index\":%" PRIu64
             ",\"width\":%d,\"height\":%d,\"objects\":[",
             name, settings->seed, index, scene->width, scene->height);
+    struct facts facts;
+    facts_measure(&facts, scene);
     for (int k = 0; k < scene->count; k++) {
         const struct scene_object *object = &scene->objects[k];
         char mask[160];
@@ -174,8 +209,10 @@ static bool save_scene(const struct settings *settings, const struct scene *scen
         if (!save_mask(scene, k, path, buffer))
             return false;
         fputs(k ? "," : "", lines);
-        print_object(lines, object, mask);
+        print_object(lines, object, mask, facts_colour(&facts, k));
     }
+    fputs("],\"texts\":[", lines);
+    print_texts(lines, &facts, settings->seed, index);
     fputs("]}\n", lines);
     return true;
 }
@@ -212,17 +249,46 @@ static void owners_to_classes(struct scene *scene)
             scene->owner[i] = (uint8_t)(1 + scene->objects[scene->owner[i] - 1].kind);
 }
 
+/* What is true of the scene, a byte for each fact. */
+static bool stream_facts(const struct facts *facts)
+{
+    for (int i = 0; i < fact_total(); i++) {
+        struct fact fact = fact_at(i);
+        if (putchar(fact_judge(facts, &fact)) == EOF)
+            return false;
+    }
+    return true;
+}
+
 static bool stream_scenes(const struct settings *settings, struct scene *scene)
 {
     size_t n = (size_t)scene->width * (size_t)scene->height;
     for (uint64_t i = 0; i < settings->count; i++) {
+        struct facts facts;
         scene_draw(scene, settings->seed, settings->first + i);
+        if (settings->facts)
+            facts_measure(&facts, scene);
         owners_to_classes(scene);
         if (fwrite(scene->rgb, 1, 3 * n, stdout) != 3 * n ||
-            fwrite(scene->owner, 1, n, stdout) != n)
+            fwrite(scene->owner, 1, n, stdout) != n || (settings->facts && !stream_facts(&facts)))
             return fail("cannot write to standard output", strerror(errno));
     }
     return fflush(stdout) == 0 || fail("cannot write to standard output", strerror(errno));
+}
+
+static bool print_sentences(void)
+{
+    for (int i = 0; i < fact_total(); i++) {
+        struct fact fact = fact_at(i);
+        for (int form = 0; form < sentence_forms(fact.kind); form++) {
+            char en[SENTENCE_BYTES], zh[SENTENCE_BYTES];
+            sentence_write(en, &fact, form, LANGUAGE_EN);
+            sentence_write(zh, &fact, form, LANGUAGE_ZH);
+            printf("%d\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", i, fact_kind_name(fact.kind), form,
+                   fact.thing, fact.other, fact.value, en, zh);
+        }
+    }
+    return fflush(stdout) == 0;
 }
 
 static bool print_classes(void)
@@ -243,6 +309,8 @@ int main(int argc, char **argv)
         return 2;
     if (settings.classes)
         return !print_classes();
+    if (settings.sentences)
+        return !print_sentences();
     struct scene *scene = scene_new(&settings.opts);
     if (!scene) {
         fail("no memory, or --size, --objects, --smallest or --largest outside what --help says",

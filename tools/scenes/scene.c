@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHAPE(name, en, zh) shape shape_##name;
+#define SHAPE(name, en, zh, article, measure) shape shape_##name;
 #include "shapes.def"
 #undef SHAPE
 
@@ -14,7 +14,7 @@ static const struct {
     shape *draw;
     const char *en, *zh;
 } classes[] = {
-#define SHAPE(name, en, zh) {shape_##name, en, zh},
+#define SHAPE(name, en, zh, article, measure) {shape_##name, en, zh},
 #include "shapes.def"
 #undef SHAPE
 };

@@ -27,22 +27,24 @@ static int number_of(const char *text)
 
 /* ------------------------------------------------------------------ --shard ---------------- */
 
-/* The variables in which an engine tells a worker its place: number, the first one and the step
- * from one to the next, and how many there are; count NULL: the engine does not say that. */
+/* The variables in which an engine tells a worker its place: number, the first and the last one
+ * and the step from one to the next, and how many there are; count NULL: the engine does not say
+ * that. */
 struct engine {
-    const char *number, *count, *first, *step;
+    const char *number, *count, *first, *last, *step;
     int from; /* the first one where no variable says it */
 };
 
 static const struct engine arrays[] = {{"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT",
-                                        "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP", 0}};
+                                        "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX",
+                                        "SLURM_ARRAY_TASK_STEP", 0}};
 /* In this order: mpirun within Slurm starts its own ranks, and Slurm's number is the machine's. */
 static const struct engine ranks[] = {
-    {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", NULL, NULL, 0},
-    {"PMI_RANK", "PMI_SIZE", NULL, NULL, 0},
-    {"SLURM_PROCID", "SLURM_NTASKS", NULL, NULL, 0}};
-static const struct engine others[] = {{"JOB_COMPLETION_INDEX", NULL, NULL, NULL, 0},
-                                       {"PARALLEL_SEQ", NULL, NULL, NULL, 1}};
+    {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", NULL, NULL, NULL, 0},
+    {"PMI_RANK", "PMI_SIZE", NULL, NULL, NULL, 0},
+    {"SLURM_PROCID", "SLURM_NTASKS", NULL, NULL, NULL, 0}};
+static const struct engine others[] = {{"JOB_COMPLETION_INDEX", NULL, NULL, NULL, NULL, 0},
+                                       {"PARALLEL_SEQ", NULL, NULL, NULL, NULL, 1}};
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
 static int variable(const char *name)
@@ -50,38 +52,64 @@ static int variable(const char *name)
     return name ? number_of(getenv(name)) : -1;
 }
 
-/* The first of the engines that has started this process; NULL: none. count: of workers, where the
- * engine does not say it. */
-static const struct engine *find(const struct engine *engines, int n, int count, int *place,
-                                 int *workers)
+/* The place of the engine's number `at` among `all` workers, 0 to all-1; -1: these numbers name no
+ * such row of workers, as of an array "1,3,7", where shards of nobody would be left. */
+static int place_of(const struct engine *e, int at, int all)
+{
+    const int first = variable(e->first), last = variable(e->last), step = variable(e->step);
+    const int from = first >= 0 ? first : e->from, by = step > 0 ? step : 1;
+    if (at < from || (at - from) % by || (at - from) / by >= all)
+        return -1;
+    if (last >= 0 && (last < from || (last - from) / by != all - 1))
+        return -1;
+    return (at - from) / by;
+}
+
+/* A worker's place, as engines tell it. */
+struct told {
+    const struct engine *by; /* NULL: none has started this process */
+    bool unfit;              /* what it says is no place */
+    int place, workers;
+};
+
+/* By the first of the engines that says something. count: of workers, where the engine does not
+ * say it. */
+static struct told find(const struct engine *engines, int n, int count)
 {
     for (int i = 0; i < n; i++) {
         const struct engine *e = &engines[i];
-        const int at = variable(e->number), first = variable(e->first), step = variable(e->step);
-        const int all = e->count ? variable(e->count) : count;
-        const int where = (at - (first >= 0 ? first : e->from)) / (step > 0 ? step : 1);
-        if (at < 0 || all < 1 || where < 0 || where >= all)
+        const int at = variable(e->number), all = e->count ? variable(e->count) : count;
+        if (at < 0 || (all < 1 && !e->last))
             continue;
-        *place = where;
-        *workers = all;
-        return e;
+        const int place = place_of(e, at, all);
+        return (struct told){e, place < 0, place, all};
     }
-    return NULL;
+    return (struct told){.workers = 1};
 }
 
-/* An array whose tasks have several ranks each has as many workers as their product. */
-static const char *find_share(struct choice *out, int count)
+/* An array whose tasks have several ranks each has as many workers as their product. *by:
+ * the variable that counts; NULL: nothing is told. Complains of a place that is none. */
+static int find_share(struct choice *out, const char **by, int count)
 {
-    int task = 0, tasks = 1, rank = 0, size = 1;
-    const struct engine *array = find(arrays, COUNT(arrays), -1, &task, &tasks);
-    const struct engine *ranked = find(ranks, COUNT(ranks), -1, &rank, &size);
-    if (!array && !ranked)
-        ranked = find(others, COUNT(others), count, &rank, &size);
-    if ((!array && !ranked) || tasks > INT_MAX / size)
-        return NULL;
-    out->share = task * size + rank;
-    out->shares = tasks * size;
-    return array && size == 1 ? array->number : ranked->number;
+    const struct told array = find(arrays, COUNT(arrays), -1);
+    struct told rank = find(ranks, COUNT(ranks), -1);
+    if (!array.by && !rank.by)
+        rank = find(others, COUNT(others), count);
+    const bool of_rank = rank.by && !array.unfit && (rank.unfit || rank.workers > 1 || !array.by);
+    const struct engine *e = of_rank ? rank.by : array.by;
+    *by = e ? e->number : NULL;
+    if (array.unfit || rank.unfit)
+        return wrong_usage("--shard auto: %s is %s, which is no place among workers that are "
+                           "numbered one after the other; --shard I/N says it, with I from 0 to "
+                           "N-1",
+                           *by, getenv(*by));
+    if (array.workers > INT_MAX / rank.workers)
+        *by = NULL;
+    if (*by) {
+        out->share = array.place * rank.workers + rank.place;
+        out->shares = array.workers * rank.workers;
+    }
+    return DONE;
 }
 
 static int choose_auto(struct choice *out, const char *text, bool quiet)
@@ -91,7 +119,10 @@ static int choose_auto(struct choice *out, const char *text, bool quiet)
         count = number_of(text + 5);
     if (text[4] && (text[4] != '/' || count < 1))
         return wrong_usage("--shard is \"%s\", it takes I/N, auto or auto/N", text);
-    const char *by = find_share(out, count);
+    const char *by;
+    const int status = find_share(out, &by, count);
+    if (status != DONE)
+        return status;
     if (!by)
         return wrong_usage(
             "--shard auto: no Slurm, MPI, Kubernetes or GNU parallel has said in the "

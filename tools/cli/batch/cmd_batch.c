@@ -87,6 +87,12 @@ static const struct option options[] = {
      AT(pages),
      .help = "also DIR/pages/KEY.html, a report page for each picture",
      .more = "With its maps and its answer, without attention: some 0.2 MB each."},
+    {.name = "one-pass",
+     .kind = OPTION_FLAG,
+     AT(one_pass),
+     .help = "classes and embeddings from the pass that the maps are made with",
+     .more = "Saves a forward pass a picture. What maps record changes the order of sums: last\n"
+             "digits of the answers differ from those of a run without maps."},
     {.name = "shard-size",
      .kind = OPTION_INT,
      AT(shard_size),
@@ -343,7 +349,7 @@ static int do_shards(struct run *run)
     return status;
 }
 
-static void print_plan(const struct run *run)
+static int print_plan(const struct run *run)
 {
     const struct plan *p = &run->plan;
     printf("{\"out\":");
@@ -352,6 +358,7 @@ static void print_plan(const struct run *run)
         printf(",\"inputs\":null,\"shards\":null}\n");
     else
         printf(",\"inputs\":%d,\"shards\":%d}\n", p->listing.count, p->shards);
+    return output_works() ? DONE : STOPPED; /* main complains */
 }
 
 /* ------------------------------------------------------------------ in order --------------- */
@@ -454,7 +461,7 @@ static int run_batch(const void *given, char **words, int count)
     prepare_signals();
     int status = begin(&run, words, count);
     if (status == DONE && settings.plan_only)
-        print_plan(&run);
+        status = print_plan(&run);
     else if (status == DONE)
         status = put_common(&run) ? do_shards(&run) : STOPPED;
     else if (status != STOPPED)

@@ -172,7 +172,7 @@ static int add_lines(struct listing *l, char *text, size_t bytes, const char *na
     int status = DONE;
     if (memchr(text, '\0', bytes))
         return wrong_usage("%s holds a zero byte: no list of names", name);
-    for (char *line = text; *line && status == DONE;) {
+    for (char *line = text + text_mark(text, bytes); *line && status == DONE;) {
         char *const end = line + strcspn(line, "\n"), *const next = *end ? end + 1 : end;
         size_t n = (size_t)(end - line);
         while (n > 0 && line[n - 1] == '\r')

@@ -21,7 +21,7 @@ struct run_settings {
     int form; /* a place in forms */
     int shard_size, top, progress;
     size_t shard_bytes;
-    bool retry_failed, restart, plan_only, verify, normalize, gallery, pages;
+    bool retry_failed, restart, plan_only, verify, normalize, gallery, pages, one_pass;
 };
 
 struct run {

@@ -119,16 +119,15 @@ static void fail(struct slot *s, int i, const char *why)
 
 /* ------------------------------------------------------------------ load ------------------- */
 
-/* The message alone: the first line of what was said, without the program and the picture. */
+/* The message alone: the first line of what was said, without the picture. */
 static char *message_of(const char *said, const char *name)
 {
-    static const char program[] = "vitx-cli: ";
     const size_t n = strlen(name);
-    if (strncmp(said, program, sizeof program - 1) == 0)
-        said += sizeof program - 1;
-    if (strncmp(said, name, n) == 0 && strncmp(said + n, ": ", 2) == 0)
-        said += n + 2;
-    return strndup(said, strcspn(said, "\n"));
+    size_t length;
+    const char *line = say_line(said, false, &length);
+    const bool named =
+        length >= n + 2 && strncmp(line, name, n) == 0 && line[n] == ':' && line[n + 1] == ' ';
+    return named ? strndup(line + n + 2, length - n - 2) : strndup(line, length);
 }
 
 /* The size that makes it the picture of the plan; -1: any, as it is tried again, or may be. */
@@ -262,35 +261,80 @@ static bool explain_some(const struct run *run, struct slot *s, vitx_context *co
     say_release();
     s->cancelled |= s->making.cancelled;
     for (int k = 0; k < n * m && status == DONE; k++) {
-        s->maps[s->which[from + k / m] * m + k % m] = s->making.kept[k];
+        vitx_map **map = &s->maps[s->which[from + k / m] * m + k % m];
+        vitx_map_free(*map); /* of an attempt with others, whose answer failed */
+        *map = s->making.kept[k];
         s->making.kept[k] = NULL;
     }
     making_clear(&s->making);
     return status == DONE;
 }
 
-/* All that is done to pictures from .. from + n - 1; of one alone the error is kept. */
-static bool run_some(const struct run *run, struct slot *s, vitx_context *context, int from, int n)
+/* The answer for the good picture number k, which was explained: a map of it has it, and only if
+ * there is none the model runs again. */
+static int answer_by_map(const struct run *run, struct slot *s, vitx_context *context, int k)
+{
+    const int m = run->maps.opts_count;
+    const size_t numbers = (size_t)run->session.info.classes;
+    const vitx_map *map = NULL;
+    for (int j = 0; j < m && !map; j++)
+        map = s->maps[s->which[k] * m + j];
+    if (!map)
+        return answer_some(run, s, context, k, 1);
+    int code = VITX_OK;
+    if (run->classifies)
+        code = vitx_map_predictions(s->top + k * run->top, run->top, map, run->session.model);
+    if (code == VITX_OK && run->embeds)
+        code =
+            vitx_map_embedding(s->embeddings + (size_t)k * numbers, run->settings->normalize, map);
+    return code;
+}
+
+/* The maps of pictures from .. from + n - 1, as explain_some; of one alone the error is kept, and
+ * warnings are until they are said. */
+static bool explain_or_fail(const struct run *run, struct slot *s, vitx_context *context, int from,
+                            int n)
 {
     char *said = NULL;
-    const int code = answer_some(run, s, context, from, n);
-    s->cancelled |= code == VITX_CANCELLED;
-    bool done = code == VITX_OK;
-    if (!done && n == 1)
-        fail(s, s->which[from], reason());
-    if (done && run->explains && !s->cancelled) {
-        done = explain_some(run, s, context, from, n, &said);
-        if (!done && n == 1) {
-            char *why = message_of(said ? said : "no map", s->good.names[from]);
-            fail(s, s->which[from], why ? why : "no memory");
-            free(why);
-        } else if (done && said && !s->said) {
-            s->said = said;
-            said = NULL;
-        }
+    const bool done = explain_some(run, s, context, from, n, &said);
+    if (!done && n == 1) {
+        char *why = message_of(said ? said : "no map", s->good.names[from]);
+        fail(s, s->which[from], why ? why : "no memory");
+        free(why);
+    } else if (done && said && !s->said) {
+        s->said = said;
+        said = NULL;
     }
     free(said);
     return done;
+}
+
+/* Their answers: of the maps' pass, or of one of their own. */
+static int answer_all(const struct run *run, struct slot *s, vitx_context *context, int from, int n)
+{
+    int code = VITX_OK;
+    if (!run->explains || !run->settings->one_pass)
+        return answer_some(run, s, context, from, n);
+    for (int k = from; k < from + n && code == VITX_OK; k++)
+        code = answer_by_map(run, s, context, k);
+    return code;
+}
+
+/* All that is done to pictures from .. from + n - 1; of one alone the error is kept. */
+static bool run_some(const struct run *run, struct slot *s, vitx_context *context, int from, int n)
+{
+    const bool first = run->explains && run->settings->one_pass;
+    if (first && !explain_or_fail(run, s, context, from, n))
+        return false;
+    if (s->cancelled)
+        return true;
+    const int code = answer_all(run, s, context, from, n);
+    s->cancelled |= code == VITX_CANCELLED;
+    if (code != VITX_OK && n == 1)
+        fail(s, s->which[from], reason());
+    if (code != VITX_OK || s->cancelled || first || !run->explains)
+        return code == VITX_OK;
+    return explain_or_fail(run, s, context, from, n);
 }
 
 static bool run_pictures(void *payload, int piece, int at, vitx_context *context)

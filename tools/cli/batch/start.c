@@ -160,6 +160,8 @@ static int plan_maps(struct run *run)
     int status = explain_check(e, 1);
     if (status == DONE)
         status = explain_plan_on(&run->maps, e, &run->session);
+    for (int j = 0; j < run->maps.opts_count && status == DONE; j++)
+        run->maps.opts[j].answer = run->settings->one_pass && (run->classifies || run->embeds);
     return status == DONE && run->pattern ? check_names(run) : status;
 }
 

@@ -60,26 +60,16 @@ static const char *const verbs[] = {"classify", "explain", "embed"};
 
 /* ------------------------------------------------------------------ what was said ---------- */
 
-/* Takes a leading word away, if it is there. */
-static const char *behind(const char *text, const char *word)
-{
-    const size_t length = strlen(word);
-    return strncmp(text, word, length) == 0 ? text + length : text;
-}
-
-/* The last line of what was said, without the program's and the command's name. */
+/* The last line of what was said, without the command's name. */
 static void last_line(char *out, size_t size, const char *said)
 {
-    size_t length = strlen(said);
-    while (length > 0 && said[length - 1] == '\n')
-        length--;
-    size_t first = length;
-    while (first > 0 && said[first - 1] != '\n')
-        first--;
-    snprintf(out, size, "%.*s", (int)(length - first < size ? length - first : size - 1),
-             said + first);
-    const char *text = behind(behind(out, "vitx-cli: "), "serve: ");
-    memmove(out, text, strlen(text) + 1);
+    static const char command[] = "serve: ";
+    const size_t n = sizeof command - 1;
+    size_t length;
+    const char *line = say_line(said, true, &length);
+    const size_t skipped = length >= n && strncmp(line, command, n) == 0 ? n : 0;
+    length -= skipped;
+    snprintf(out, size, "%.*s", (int)(length < size ? length : size - 1), line + skipped);
 }
 
 /* --name becomes name, a command that lists something the address that does, and the model's files
@@ -342,7 +332,7 @@ static bool price(struct ask *ask, struct problem *why)
         return false;
     const struct explain_settings *o = ask->explain;
     ask->cost = (double)forwards * (o->flip ? 2 : 1) + (ask->plan.ranks > 0);
-    ask->cost += ask->top > 0 || ask->form == FORM_HTML;
+    ask->cost += ask->form == FORM_HTML;
     ask->cost = ask->cost > 1 ? ask->cost : 1;
     return true;
 }
@@ -355,6 +345,8 @@ static bool ask_for_maps(struct ask *ask, struct problem *why)
     bool fine = ((o->methods.count > 0 || choose_method(ask)) && complete_given(ask)) ||
                 refuse(why, 503, "no_memory", NULL, "no memory");
     fine = fine && make_plan(ask, why) && check_counts(ask, why) && price(ask, why);
+    for (int j = 0; j < ask->plan.opts_count; j++)
+        ask->plan.opts[j].answer = ask->top > 0;
     pthread_mutex_unlock(&ask->model->asking);
     return fine;
 }

@@ -21,23 +21,26 @@ bool base64_decode(uint8_t *out, size_t *bytes, const char *text, size_t length)
 {
     uint32_t bits = 0;
     int held = 0; /* bits that are no byte yet */
-    size_t n = 0;
-    const size_t whole = length;
-    while (length && whole - length < 2 && text[length - 1] == '=')
-        length--;
-    if (length % 4 == 1 || (whole != length && whole % 4 != 0))
-        return false;
+    size_t n = 0, digits = 0, padding = 0;
     for (size_t i = 0; i < length; i++) {
         const int value = value_of(text[i]);
-        if (value < 0)
+        if (text[i] == '\r' || text[i] == '\n')
+            continue;
+        if (text[i] == '=' && padding < 2) {
+            padding++;
+            continue;
+        }
+        if (value < 0 || padding > 0)
             return false;
         bits = (bits << 6 | (uint32_t)value) & 0xffff;
         held += 6;
+        digits++;
         if (held >= 8) {
             held -= 8;
             out[n++] = (uint8_t)(bits >> held);
         }
     }
     *bytes = n;
-    return (bits & ((1u << held) - 1)) == 0;
+    return digits % 4 != 1 && (padding == 0 || (digits + padding) % 4 == 0) &&
+           (bits & ((1u << held) - 1)) == 0;
 }

@@ -1,6 +1,7 @@
 /* serve/encode.c: an outcome as JSON, PNG, npy or the report page; see outcome.h. */
 #include "outcome.h"
 
+#include "formats.h"
 #include "tools/cli/given.h"
 #include "tools/cli/numbers.h"
 #include "tools/cli/reason.h"
@@ -114,10 +115,8 @@ static bool write_npy(struct text *out, const struct outcome *o, const struct as
 bool outcome_write(struct text *out, const char **type, const struct outcome *o,
                    const struct ask *ask, const vitx_image *image, struct problem *why)
 {
-    static const char *const types[] = {"application/json", "image/png", "application/x-npy",
-                                        "text/html; charset=utf-8"};
     bool written = true;
-    *type = types[ask->form];
+    *type = formats[ask->form].type;
     if (ask->form != FORM_JSON && ask->verb == VERB_EXPLAIN && o->map_count == 0)
         return refuse(why, 422, "no_map", NULL, "there is no map");
     if (ask->form == FORM_JSON)

@@ -124,6 +124,19 @@ bool fields_query(struct fields *fields, const char *query, struct problem *why)
 
 /* ------------------------------------------------------------------ of JSON ---------------- */
 
+struct json *read_object(const void *text, size_t bytes, struct problem *why)
+{
+    struct json *json = json_read(text, bytes);
+    if (json && json_kind(json) == JSON_OBJECT)
+        return json;
+    json_free(json);
+    if (json_has_zero(text, bytes))
+        refuse(why, 400, "bad_json", NULL, "a text of the JSON holds \\u0000");
+    else
+        refuse(why, 400, "bad_json", NULL, "the body is no JSON object");
+    return NULL;
+}
+
 /* A value that is one word: texts, numbers, true and false. */
 static bool add_value(struct fields *fields, const char *name, const struct json *value,
                       struct problem *why)

@@ -20,6 +20,8 @@ struct fields {
 bool fields_add(struct fields *fields, const char *name, size_t name_bytes, const char *value,
                 size_t value_bytes, struct problem *why);
 struct json;
+/* The JSON object that a client sent, to be freed; NULL: *why. */
+struct json *read_object(const void *text, size_t bytes, struct problem *why);
 /* The members of a JSON object but that one; those of lists one by one, those of "set" as
  * set.KEY. */
 bool fields_json(struct fields *fields, const struct json *object, const char *but,

@@ -9,52 +9,46 @@
 
 #include "base64.h"
 #include "fields.h"
+#include "formats.h"
 #include "media.h"
 #include "multipart.h"
 #include "sniff.h"
 #include "tools/cli/json.h"
 
-static const char *const types[] = {
-    [FORM_JSON] = "application/json",
-    [FORM_PNG] = "image/png",
-    [FORM_NPY] = "application/x-npy",
-    [FORM_HTML] = "text/html",
-};
-static const char *const words[] = {
-    [FORM_JSON] = "json", [FORM_PNG] = "png", [FORM_NPY] = "npy", [FORM_HTML] = "html"};
-enum { FORMS = sizeof types / sizeof types[0] };
-
 /* ------------------------------------------------------------------ what is asked ---------- */
 
 /* Maps have all forms, an embedding two, classes are JSON. */
-static int forms_of(enum form forms[FORMS], const struct exchange *x)
+static int forms_of(enum form forms[FORMATS], const struct exchange *x)
 {
     static const enum form all[] = {FORM_JSON, FORM_PNG, FORM_NPY, FORM_HTML};
     static const enum form numbers[] = {FORM_JSON, FORM_NPY};
     const bool maps = x->route->verb == VERB_EXPLAIN;
     memcpy(forms, maps ? all : numbers, maps ? sizeof all : sizeof numbers);
-    return maps ? FORMS : x->route->verb == VERB_EMBED ? 2 : 1;
+    return maps ? FORMATS : x->route->verb == VERB_EMBED ? 2 : 1;
 }
 
-/* "a, b, c" */
-static void list_forms(char *out, size_t size, const char *const *names, const enum form *forms,
-                       int count)
+/* "a, b, c": their words, or their types. */
+static void list_forms(char *out, size_t size, const enum form *forms, int count, bool words)
 {
     out[0] = '\0';
-    for (int i = 0; i < count; i++)
-        snprintf(out + strlen(out), size - strlen(out), "%s%s", i ? ", " : "", names[forms[i]]);
+    for (int i = 0; i < count; i++) {
+        const struct format *f = &formats[forms[i]];
+        const char *name = words ? f->word : f->type;
+        snprintf(out + strlen(out), size - strlen(out), "%s%.*s", i ? ", " : "",
+                 (int)strcspn(name, ";"), name);
+    }
 }
 
 static bool choose_form(struct exchange *x, const char *format, struct problem *why)
 {
-    enum form forms[FORMS];
-    const char *offered[FORMS];
+    enum form forms[FORMATS];
+    const char *offered[FORMATS];
     const int count = forms_of(forms, x);
     char list[128];
     int chosen = -1;
     for (int i = 0; i < count; i++) {
-        offered[i] = types[forms[i]];
-        if (format && strcmp(words[forms[i]], format) == 0)
+        offered[i] = formats[forms[i]].type;
+        if (format && strcmp(formats[forms[i]].word, format) == 0)
             chosen = i;
     }
     if (!format)
@@ -63,7 +57,7 @@ static bool choose_form(struct exchange *x, const char *format, struct problem *
         x->form = forms[chosen];
         return true;
     }
-    list_forms(list, sizeof list, format ? words : types, forms, count);
+    list_forms(list, sizeof list, forms, count, format != NULL);
     if (format)
         return refuse(why, 400, "bad_option", NULL, "format is one of %s here", list);
     return refuse(why, 406, "not_acceptable", NULL, "this address gives %s", list);
@@ -184,17 +178,17 @@ static bool decode_picture(struct picture *picture, const char *text, struct pro
     if (!picture->data)
         return refuse(why, 503, "no_memory", NULL, "no memory");
     picture->found = base64_decode(picture->data, &picture->bytes, text, length);
-    return picture->found || refuse(why, 400, "bad_image", NULL, "image is no base64");
+    return picture->found || refuse(why, 400, "bad_image", BASE64_HINT, "image is no base64");
 }
 
 static bool read_json(struct exchange *x, struct fields *fields, struct picture *picture,
                       struct problem *why)
 {
-    struct json *json = json_read(x->body, x->received);
-    bool good;
-    if (!json || json_kind(json) != JSON_OBJECT)
-        good = refuse(why, 400, "bad_json", NULL, "the body is no JSON object");
-    else if (!json_get(json, "image"))
+    struct json *json = read_object(x->body, x->received, why);
+    bool good = json != NULL;
+    if (!json)
+        return false;
+    if (!json_get(json, "image"))
         good = refuse(why, 400, "no_picture", NULL, "\"image\" is missing: the picture in base64");
     else
         good = decode_picture(picture, json_string(json_get(json, "image")), why) &&

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 
 #include "forms.h"
 #include "media.h"
 #include "metrics.h"
+#include "name.h"
 #include "tools/cli/json.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/say.h"
@@ -57,7 +57,6 @@ static void in_words_for_people(struct exchange *x)
 static void name_request(struct exchange *x)
 {
     const char *given = exchange_header(x, "X-Request-Id");
-    unsigned char random[16] = {0};
     size_t n = 0;
     while (given && n < REQUEST_ID &&
            (isalnum((unsigned char)given[n]) || (given[n] && strchr("-_.:", given[n]))))
@@ -66,10 +65,8 @@ static void name_request(struct exchange *x)
         memcpy(x->id, given, n + 1);
         return;
     }
-    if (getrandom(random, sizeof random, 0) < 0)
-        return;
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(x->id + 2 * i, 3, "%02x", random[i]);
+    if (!make_name(x->id))
+        x->id[0] = '\0';
 }
 
 static bool find_route(struct exchange *x, struct problem *why)

@@ -27,7 +27,7 @@ bool group_add_base64(struct group *group, const char *text, struct problem *why
     void *picture = malloc(base64_room(length));
     if (picture && (!text || !base64_decode(picture, &bytes, text, length))) {
         free(picture);
-        return refuse(why, 400, "bad_image", NULL, "a picture is no text in base64");
+        return refuse(why, 400, "bad_image", BASE64_HINT, "a picture is no text in base64");
     }
     return group_add(group, picture, bytes, why);
 }

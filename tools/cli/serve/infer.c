@@ -358,9 +358,9 @@ void answer_infer(struct exchange *x)
     struct json *json = NULL;
     bool good = json_bytes(&bytes, x, &why);
     if (good) {
-        json = json_read(x->body, bytes);
-        good = json ? read_request(wanted, &group, json, x->body + bytes, x->received - bytes, &why)
-                    : refuse(&why, 400, "bad_json", NULL, "the body is no JSON");
+        json = read_object(x->body, bytes, &why);
+        good =
+            json && read_request(wanted, &group, json, x->body + bytes, x->received - bytes, &why);
     }
     if (good)
         group_submit(x, &group, compose);

@@ -59,8 +59,8 @@ void answer_instances(struct exchange *x)
         return;
     if (group.verb == VERB_CLASSIFY && group.model->session.info.units)
         group.verb = VERB_EMBED;
-    struct json *json = json_read(x->body, x->received);
-    if (read_instances(&group, json, &why))
+    struct json *json = read_object(x->body, x->received, &why);
+    if (json && read_instances(&group, json, &why))
         group_submit(x, &group, compose);
     else
         answer_problem(x, &why);

@@ -133,15 +133,17 @@ static bool read_all(struct text *out, int fd, const char *path)
     return true;
 }
 
-bool jobfile_read(struct text *out, const char *folder, const char *id, const char *ending)
+enum jobfile_read jobfile_read(struct text *out, const char *folder, const char *id,
+                               const char *ending)
 {
     char *path = path_of(folder, id, ending);
     const int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    const bool gone = path && fd < 0 && errno == ENOENT;
     const bool there = fd >= 0 ? read_all(out, fd, path) : path && fail(path);
     if (fd >= 0)
         close(fd);
     free(path);
-    return there;
+    return there ? JOBFILE_READ : gone ? JOBFILE_GONE : JOBFILE_UNREADABLE;
 }
 
 void jobfile_remove(const char *folder, const char *id, const char *ending)

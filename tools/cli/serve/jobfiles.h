@@ -22,8 +22,10 @@ bool part_take_text(char *out, size_t room, const struct text *file, size_t *at)
 
 /* All complain where they fail. ending: "request" or "result". */
 bool jobfile_write(const char *folder, const char *id, const char *ending, const struct text *data);
-/* text_free() it whatever comes of it. */
-bool jobfile_read(struct text *out, const char *folder, const char *id, const char *ending);
+enum jobfile_read { JOBFILE_READ, JOBFILE_GONE, JOBFILE_UNREADABLE };
+/* text_free() it whatever comes of it. GONE: there is none; UNREADABLE: not now. */
+enum jobfile_read jobfile_read(struct text *out, const char *folder, const char *id,
+                               const char *ending);
 /* What is not there is fine. */
 void jobfile_remove(const char *folder, const char *id, const char *ending);
 

@@ -6,15 +6,15 @@
  * is answered once.
  */
 #define _DEFAULT_SOURCE
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "formats.h"
 #include "jobfiles.h"
+#include "name.h"
 #include "pieces.h"
 
 enum { MOST_JOBS = 1000, KEEP_S = 600 };
@@ -163,62 +163,50 @@ static bool write_result(const struct job *job, const struct reply *reply)
     return written;
 }
 
-/* The type as a constant. */
-static const char *known_type(const char *type)
+struct result {
+    const char *type; /* a constant */
+    int status;
+    char etag[80];
+    const void *data; /* in the file */
+    size_t bytes;
+};
+
+static bool parse_result(struct result *out, const struct text *file)
 {
-    static const char *const types[] = {"application/json", "image/png", "application/x-npy",
-                                        "text/html; charset=utf-8"};
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (strcmp(types[i], type) == 0)
-            return types[i];
-    return NULL;
+    char magic[16], type[64];
+    size_t at = 0;
+    return part_take_text(magic, sizeof magic, file, &at) && strcmp(magic, "vitx result 1") == 0 &&
+           take_number(&out->status, 599, file, &at) &&
+           part_take_text(type, sizeof type, file, &at) &&
+           (out->type = format_type(type)) != NULL &&
+           part_take_text(out->etag, sizeof out->etag, file, &at) &&
+           part_take(&out->data, &out->bytes, file, &at);
 }
 
-static struct answer *parse_result(const struct text *file)
+static struct answer *answer_of(const struct result *result)
 {
-    char magic[16], type[64], etag[80];
-    int status;
-    size_t at = 0, bytes;
-    const void *data;
     struct text body = {0};
-    if (!part_take_text(magic, sizeof magic, file, &at) || strcmp(magic, "vitx result 1") != 0 ||
-        !take_number(&status, 599, file, &at) || !part_take_text(type, sizeof type, file, &at) ||
-        !known_type(type) || !part_take_text(etag, sizeof etag, file, &at) ||
-        !part_take(&data, &bytes, file, &at))
-        return NULL;
-    text_add(&body, data, bytes);
-    struct answer *answer = answer_create(status, known_type(type), &body);
+    text_add(&body, result->data, result->bytes);
+    struct answer *answer = answer_create(result->status, result->type, &body);
     if (answer)
-        memcpy(answer->reply.etag, etag, sizeof etag);
+        memcpy(answer->reply.etag, result->etag, sizeof result->etag);
     return answer;
 }
 
-static struct answer *read_result(const struct jobs *jobs, const char *id)
+/* NULL: not now; or it is lost, as the file is damaged or gone. */
+static struct answer *read_result(const struct jobs *jobs, const char *id, bool *lost)
 {
     struct text file = {0};
-    struct answer *answer = NULL;
-    if (jobfile_read(&file, jobs->folder, id, "result"))
-        answer = parse_result(&file);
+    struct result result;
+    const enum jobfile_read read = jobfile_read(&file, jobs->folder, id, "result");
+    const bool parsed = read == JOBFILE_READ && parse_result(&result, &file);
+    struct answer *answer = parsed ? answer_of(&result) : NULL;
+    *lost = read == JOBFILE_GONE || (read == JOBFILE_READ && !parsed);
     text_free(&file);
     return answer;
 }
 
 /* ------------------------------------------------------------------ the list --------------- */
-
-static bool make_id(char id[JOB_ID])
-{
-    uint8_t bytes[(JOB_ID - 1) / 2];
-    size_t got = 0;
-    while (got < sizeof bytes) {
-        const ssize_t n = getrandom(bytes + got, sizeof bytes - got, 0);
-        if (n < 0 && errno != EINTR)
-            return false;
-        got += n > 0 ? (size_t)n : 0;
-    }
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(id + 2 * i, 3, "%02x", bytes[i]);
-    return true;
-}
 
 static struct job *find_job(const struct jobs *jobs, const char *id)
 {
@@ -282,7 +270,7 @@ static struct job *add_job(struct jobs *jobs, const char *id, size_t bytes, stru
         refuse(why, 503, "no_memory", NULL, "no memory");
     else if (id)
         memcpy(job->id, id, JOB_ID);
-    else if (!make_id(job->id))
+    else if (!make_name(job->id))
         there = refuse(why, 503, "no_random", NULL, "the system gives no random numbers");
     if (!there) {
         free(job);
@@ -475,10 +463,34 @@ bool job_state(struct work *work, const char *id, char **body, size_t *bytes, st
     return true;
 }
 
+/* The answer that a job has whose own one is lost, from now on. NULL: *why. */
+static struct answer *lose_result(struct jobs *jobs, const char *id, struct problem *why)
+{
+    refuse(why, 410, "damaged", "send the request again",
+           "the file with the job's answer is damaged");
+    struct answer *answer = answer_refusing(why);
+    pthread_mutex_lock(&jobs->lock);
+    struct job *job = find_job(jobs, id);
+    if (!job) { /* the file went with it */
+        refuse_unknown(why);
+        answer_drop(answer);
+        answer = NULL;
+    } else if (answer && !job->answer) {
+        jobs->kept -= job->bytes;
+        job->bytes = answer->reply.bytes;
+        jobs->kept += job->bytes;
+        job->stage = JOB_FAILED;
+        job->answer = answer_hold(answer);
+    }
+    pthread_mutex_unlock(&jobs->lock);
+    return answer;
+}
+
 bool job_result(struct work *work, const char *id, struct ticket **ticket, struct problem *why)
 {
     struct jobs *jobs = work->jobs;
     struct answer *answer = NULL;
+    bool lost = false;
     pthread_mutex_lock(&jobs->lock);
     sweep(jobs);
     const struct job *job = find_job(jobs, id);
@@ -495,7 +507,9 @@ bool job_result(struct work *work, const char *id, struct ticket **ticket, struc
     if (stage == JOB_CANCELLED)
         return refuse(why, 410, "cancelled", NULL, "the job was cancelled");
     if (!answer && jobs->folder)
-        answer = read_result(jobs, id);
+        answer = read_result(jobs, id, &lost);
+    if (!answer && lost && (answer = lose_result(jobs, id, why)) == NULL)
+        return false;
     if (answer)
         *ticket = ticket_of(work, answer);
     return *ticket || refuse(why, 503, "no_result", NULL, "the job's answer cannot be read");
@@ -559,7 +573,7 @@ static bool restore_request(struct jobs *jobs, const struct jobfile *file)
     struct job *job = add_job(jobs, file->id, file->bytes, &why);
     if (!job)
         return false;
-    bool started = jobfile_read(&data, jobs->folder, file->id, "request");
+    bool started = jobfile_read(&data, jobs->folder, file->id, "request") == JOBFILE_READ;
     if (!started)
         refuse(&why, 410, "damaged", NULL, "the job's file cannot be read");
     started = started && read_request(&ask, &picture, &bytes, jobs->work, &data, &why) &&
@@ -576,6 +590,21 @@ static bool restore_request(struct jobs *jobs, const struct jobfile *file)
     return started || answer;
 }
 
+/* Both are there: the answer came, and the request was to go. An answer that is damaged is made
+ * anew. */
+static bool restore_both(struct jobs *jobs, const struct jobfile *request)
+{
+    bool lost;
+    struct answer *answer = read_result(jobs, request->id, &lost);
+    answer_drop(answer);
+    if (lost) {
+        remove_job(jobs, find_job(jobs, request->id));
+        return restore_request(jobs, request);
+    }
+    jobfile_remove(jobs->folder, request->id, "request");
+    return true;
+}
+
 static bool restore(struct jobs *jobs)
 {
     struct jobfile *files;
@@ -590,10 +619,8 @@ static bool restore(struct jobs *jobs)
     for (int i = 0; i < count && restored; i++) {
         if (files[i].result)
             continue;
-        if (find_job(jobs, files[i].id)) /* the answer came, and the request was to go */
-            jobfile_remove(jobs->folder, files[i].id, "request");
-        else
-            restored = restore_request(jobs, &files[i]);
+        restored = find_job(jobs, files[i].id) ? restore_both(jobs, &files[i])
+                                               : restore_request(jobs, &files[i]);
     }
     free(files);
     return restored;

@@ -23,11 +23,12 @@ static int quality(const char *text, size_t n)
     return 1000;
 }
 
-/* How exactly a range names a type: 3: itself, 2: its half before '/', 1: all types, 0: not. */
+/* How exactly a range names a type, whatever parameters that has: 3: itself, 2: its half before
+ * '/', 1: all types, 0: not. */
 static int fit(const char *range, size_t n, const char *type)
 {
     const size_t slash = strcspn(type, "/");
-    if (n == strlen(type) && strncasecmp(range, type, n) == 0)
+    if (n == strcspn(type, ";") && strncasecmp(range, type, n) == 0)
         return 3;
     if (n == slash + 2 && strncasecmp(range, type, slash + 1) == 0 && range[n - 1] == '*')
         return 2;

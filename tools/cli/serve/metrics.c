@@ -155,6 +155,7 @@ static void put_numbers(struct text *out)
     static const char *const counts[COUNTS][2] = {
         {"vitx_forwards_total", "Forward passes, a backward pass counts like one."},
         {"vitx_batches_total", "Calls of the network."},
+        {"vitx_merged_total", "Pieces of work that ran together with another one."},
         {"vitx_cancelled_total", "Pieces of work that nobody waited for any more."},
         {"vitx_cache_hits_total", "Answers that were there."},
         {"vitx_cache_misses_total", "Answers that were not there."}};

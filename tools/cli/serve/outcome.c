@@ -2,6 +2,7 @@
 #include "outcome.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "tools/cli/reason.h"
 
@@ -22,13 +23,16 @@ static int failed(int code, struct problem *why)
     return VITX_INVALID;
 }
 
+/* Of a picture that was explained: the answer of the pass that made its maps. */
 static int make_predictions(struct outcome *out, const struct ask *ask, vitx_context *context,
                             const vitx_image *image, struct problem *why)
 {
     out->top = calloc((size_t)ask->top, sizeof *out->top);
     if (!out->top)
         return no_memory(why);
-    const int code = vitx_classify(context, image, out->top, ask->top);
+    const int code = out->map_count > 0 ? vitx_map_predictions(out->top, ask->top, out->maps[0],
+                                                               ask->model->session.model)
+                                        : vitx_classify(context, image, out->top, ask->top);
     out->top_count = code == VITX_OK ? ask->top : 0;
     return code == VITX_OK ? code : failed(code, why);
 }
@@ -68,6 +72,11 @@ static bool take_maps(struct outcome *out, struct making *making, int count)
     return out->maps != NULL;
 }
 
+static struct batch batch_of(vitx_image **image, char **name, int *order)
+{
+    return (struct batch){image, name, order, 1, 1};
+}
+
 /* All complaints are held by the caller. */
 static int make_held(struct outcome *out, const struct ask *ask, vitx_context *context,
                      const vitx_image *image, bool *cancelled, bool *lacks_memory)
@@ -75,7 +84,7 @@ static int make_held(struct outcome *out, const struct ask *ask, vitx_context *c
     char name[] = "picture", *names[] = {name};
     int order = 0;
     vitx_image *images[] = {(vitx_image *)image}; /* is only read */
-    const struct batch batch = {images, names, &order, 1, 1};
+    const struct batch batch = batch_of(images, names, &order);
     struct session session = ask->model->session;
     struct explain_plan plan = ask->plan;
     struct making making;
@@ -118,11 +127,102 @@ int outcome_make(struct outcome *out, const struct ask *ask, vitx_context *conte
     int code = VITX_OK;
     if (ask->verb == VERB_EMBED)
         code = make_embedding(out, ask, context, image, why);
-    if (ask->top > 0)
-        code = make_predictions(out, ask, context, image, why);
-    if (code == VITX_OK && ask->verb == VERB_EXPLAIN)
+    if (ask->verb == VERB_EXPLAIN)
         code = make_maps(out, ask, context, image, why);
+    if (code == VITX_OK && ask->top > 0)
+        code = make_predictions(out, ask, context, image, why);
     return code;
+}
+
+/* ------------------------------------------------------------------ several asks ----------- */
+
+/* One ask of several. */
+struct portion {
+    struct session session;
+    struct explain_plan plan;
+};
+
+/* As many of the best classes as any of them wants. */
+static int most_classes(const struct ask *const *asks, int count)
+{
+    int most = 0;
+    for (int i = 0; i < count; i++) {
+        const int ranks = asks[i]->plan.ranks, wanted = ranks > asks[i]->top ? ranks : asks[i]->top;
+        most = wanted > most ? wanted : most;
+    }
+    return most;
+}
+
+/* What the ask wants of what came out; false: something is missing, or there is no memory. */
+static bool take_portion(struct outcome *out, const struct ask *ask, struct making *making,
+                         const vitx_prediction *best)
+{
+    for (int j = 0; j < ask->plan.opts_count; j++)
+        if (!making->settled[j])
+            return false;
+    out->top = ask->top > 0 ? calloc((size_t)ask->top, sizeof *out->top) : NULL;
+    if ((ask->top > 0 && !out->top) || !take_maps(out, making, ask->plan.opts_count)) {
+        outcome_free(out);
+        return false;
+    }
+    if (out->top)
+        memcpy(out->top, best, (size_t)ask->top * sizeof *best);
+    out->top_count = ask->top;
+    return true;
+}
+
+/* Makings [count] for one picture each; false: no memory. */
+static bool create_makings(struct making *makings, struct portion *portions,
+                           const struct ask *const *asks, int count, vitx_context *context)
+{
+    bool created = true;
+    for (int i = 0; i < count; i++) {
+        portions[i] = (struct portion){asks[i]->model->session, asks[i]->plan};
+        portions[i].session.context = context;
+        portions[i].plan.session = &portions[i].session;
+        created = making_create(&makings[i], &portions[i].plan, 1) && created;
+    }
+    return created;
+}
+
+static void make_portions(struct outcome *outcomes, bool *made, double *forwards,
+                          const struct ask *const *asks, int count, struct making *makings,
+                          vitx_context *context, const vitx_image *image)
+{
+    const int most = most_classes(asks, count);
+    char name[] = "picture", *names[] = {name};
+    int order = 0;
+    vitx_image *images[] = {(vitx_image *)image}; /* is only read */
+    const struct batch batch = batch_of(images, names, &order);
+    vitx_prediction *best = calloc((size_t)most + 1, sizeof *best);
+    if (best && (most == 0 || vitx_classify(context, image, best, most) == VITX_OK)) {
+        makings_run(makings, count, context, &batch, best, forwards);
+        *forwards += *forwards > 0 && most > 0;
+        for (int i = 0; i < count; i++)
+            made[i] = take_portion(&outcomes[i], asks[i], &makings[i], best);
+    }
+    free(best);
+}
+
+void outcomes_make(struct outcome *outcomes, bool *made, double *forwards,
+                   const struct ask *const *asks, int count, vitx_context *context,
+                   const vitx_image *image)
+{
+    struct making *makings = calloc((size_t)count, sizeof *makings);
+    struct portion *portions = calloc((size_t)count, sizeof *portions);
+    char *said;
+    size_t length;
+    *forwards = 0;
+    memset(made, 0, (size_t)count * sizeof *made);
+    say_hold(&said, &length); /* what fails is done alone, and complains then */
+    if (makings && portions && create_makings(makings, portions, asks, count, context))
+        make_portions(outcomes, made, forwards, asks, count, makings, context, image);
+    for (int i = 0; i < count && makings; i++)
+        making_free(&makings[i]);
+    say_release();
+    free(said);
+    free(makings);
+    free(portions);
 }
 
 void outcome_free(struct outcome *outcome)

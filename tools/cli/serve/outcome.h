@@ -18,6 +18,12 @@ struct outcome {
  * VITX_CANCELLED where the context's progress said so, VITX_INVALID for any other failure. */
 int outcome_make(struct outcome *out, const struct ask *ask, vitx_context *context,
                  const vitx_image *image, struct problem *why);
+/* The same for several asks, of which each two agree (together.h): one call for all of their maps,
+ * one forward for all predictions. made [count]: that outcome is whole; the other asks are to be
+ * carried out alone, and their outcomes are empty. *forwards: what it took; 0: it failed. */
+void outcomes_make(struct outcome *outcomes, bool *made, double *forwards,
+                   const struct ask *const *asks, int count, vitx_context *context,
+                   const vitx_image *image);
 void outcome_free(struct outcome *outcome);
 
 /* In the ask's form; image: the picture that was run. The content's type is *type. */

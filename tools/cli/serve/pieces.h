@@ -13,14 +13,18 @@
 #include "answer.h"
 #include "asked.h"
 #include "cache.h"
+#include "tools/cli/progress.h"
 
-enum { SLOW_COST = 50 }; /* forwards from which a piece is in the slow lane */
+enum {
+    SLOW_COST = 50,    /* forwards from which a piece is in the slow lane */
+    MOST_TOGETHER = 16 /* pieces in one run */
+};
 
 enum lane { LANE_FAST, LANE_SLOW, LANES };
 
 enum piece_stage { PIECE_QUEUED, PIECE_RUNNING };
 
-/* Work that one or more clients wait for. */
+/* Work that one or more clients wait for. What is of one picture may run together, with others. */
 struct piece {
     struct piece *next;          /* in its lane */
     struct piece *newer, *older; /* of all that are queued or running */
@@ -28,10 +32,11 @@ struct piece {
     void *picture;
     size_t bytes;
     int64_t pixels; /* as far as its header says */
-    uint8_t key[DIGEST_BYTES];
+    uint8_t key[DIGEST_BYTES], picture_key[DIGEST_BYTES];
     struct lodged *model;
     enum lane lane;
     enum piece_stage stage;
+    bool joined;               /* it runs in the place of another one */
     struct ticket *tickets;    /* of those who wait */
     double begun, queue_until; /* seconds of the clock                        */
     _Atomic double run_s;      /* that it may run                             */
@@ -58,13 +63,17 @@ struct worker {
     struct lodged *model;
     vitx_context *context;
     pthread_t thread;
-    bool begun;           /* the thread was */
-    bool fast_only;       /* so that the slow lane never has all */
-    bool guest;           /* works only while another one makes room for it */
-    bool wide;            /* has all threads, for a piece that is alone */
-    double share;         /* threads of its own for one of the others */
-    struct piece *piece;  /* that it does now */
-    double began, paused; /* when; seconds of it that a guest worked */
+    bool begun;                          /* the thread was */
+    bool fast_only;                      /* so that the slow lane never has all */
+    bool guest;                          /* works only while another one makes room for it */
+    bool wide;                           /* has all threads, for a piece that is alone */
+    bool single;                         /* of one thread, on a CPU: pieces may run together */
+    double share;                        /* threads of its own for one of the others */
+    struct piece *pieces[MOST_TOGETHER]; /* that it does now, of one picture */
+    int count;                           /* of them; one has a place, the others have joined it */
+    int at, end;                         /* those of the call that runs */
+    double decode_s;                     /* that their picture took, a share each */
+    double began, paused;                /* when; seconds of it that a guest worked */
 };
 
 /* A served model with its workers. */
@@ -100,7 +109,11 @@ struct work {
     bool clock_begun, stopping;
 };
 
-double seconds_now(void);
+/* Of the program's one clock. */
+static inline double seconds_now(void)
+{
+    return now_ms() / 1e3;
+}
 
 /* ------------------------------------------------------------------ queue.c ---------------- */
 
@@ -109,8 +122,9 @@ double seconds_now(void);
 void queue_add(struct work *work, struct piece *piece);
 /* One that waits goes over to the fast lane. */
 void queue_hurry(struct work *work, struct piece *piece);
-/* The next piece for the worker, which runs then; NULL: there is none. */
-struct piece *queue_take(struct worker *worker);
+/* The next piece for the worker, and what waits that may run together with it, into
+ * worker->pieces: they run then. False: there is none. */
+bool queue_take(struct worker *worker);
 /* Seconds that a piece of that cost would wait, of that model (NULL: of the one that is worst). */
 double queue_wait(const struct work *work, const struct lodged *model, double cost);
 /* The same answer for all who wait; frees the piece. Takes the answer (NULL: no memory). Lets the

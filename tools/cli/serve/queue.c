@@ -4,16 +4,10 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
 #include "metrics.h"
-
-double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+#include "together.h"
 
 /* For those who look at the server. */
 static void show(const struct work *work)
@@ -88,7 +82,7 @@ static void leave_all(struct work *work, struct piece *piece)
         leave_lane(piece);
     } else {
         m->running[piece->lane] -= piece->ask->cost;
-        m->slow_running -= piece->lane == LANE_SLOW;
+        m->slow_running -= piece->lane == LANE_SLOW && !piece->joined;
     }
     *(piece->newer ? &piece->newer->older : &work->newest) = piece->older;
     *(piece->older ? &piece->older->newer : &work->oldest) = piece->newer;
@@ -112,26 +106,64 @@ static bool is_alone(const struct worker *worker)
 {
     const struct lodged *m = worker->model;
     const struct worker *last = &m->workers[m->worker_count - 1];
-    return last->wide && !last->piece && worker->work->pieces == 1;
+    return last->wide && last->count == 0 && worker->work->pieces == 1;
 }
 
-struct piece *queue_take(struct worker *worker)
+/* The piece runs now, of that worker. */
+static void begin(struct worker *worker, struct piece *piece)
+{
+    struct lodged *m = worker->model;
+    leave_lane(piece);
+    worker->pieces[worker->count++] = piece;
+    piece->stage = PIECE_RUNNING;
+    m->running[piece->lane] += piece->ask->cost;
+    m->slow_running += piece->lane == LANE_SLOW && !piece->joined;
+}
+
+/* Whether the piece, which waits, may run together with the first: neither makes the other wait for
+ * long. */
+static bool may_join(const struct piece *first, const struct piece *piece, double cost)
+{
+    return cost + piece->ask->cost <= SLOW_COST &&
+           memcmp(first->picture_key, piece->picture_key, DIGEST_BYTES) == 0 &&
+           asks_agree(first->ask, piece->ask);
+}
+
+/* What waits for the same picture runs in the place of the worker's piece. Of the slow lane, cheap
+ * jobs do; what is in the fast lane does not join one of these, which make room for it. */
+static void take_others(struct worker *worker)
+{
+    const struct piece *first = worker->pieces[0];
+    double cost = first->ask->cost;
+    struct piece *next;
+    for (int lane = first->lane; lane < LANES; lane++)
+        for (struct piece *p = worker->model->first[lane]; p && worker->count < MOST_TOGETHER;
+             p = next) {
+            next = p->next;
+            if (!may_join(first, p, cost))
+                continue;
+            cost += p->ask->cost;
+            p->joined = true;
+            begin(worker, p);
+            metrics_add(COUNT_MERGED, 1);
+        }
+}
+
+bool queue_take(struct worker *worker)
 {
     struct lodged *m = worker->model;
     struct piece *fast = m->first[LANE_FAST], *slow = next_slow(worker);
     if (worker->work->stopping || (worker->guest && !m->guest_turn) ||
         worker->wide != is_alone(worker))
-        return NULL;
+        return false;
     struct piece *next = !fast ? slow : !slow || fast->begun <= slow->begun ? fast : slow;
     if (!next)
-        return NULL;
-    leave_lane(next);
-    worker->piece = next;
-    next->stage = PIECE_RUNNING;
-    m->running[next->lane] += next->ask->cost;
-    m->slow_running += next->lane == LANE_SLOW;
+        return false;
+    begin(worker, next);
+    if (worker->single)
+        take_others(worker);
     show(worker->work);
-    return next;
+    return true;
 }
 
 /* ------------------------------------------------------------------ time ------------------- */
@@ -265,8 +297,10 @@ static void expire_tickets(struct work *work, double now)
     struct ticket *ticket;
     while ((ticket = find_late(work, now)) != NULL) {
         struct problem why;
+        const double most = ticket->piece->late ? (double)ticket->piece->run_s
+                                                : work->opts.queue_s + work->opts.compute_s;
         refuse(&why, 504, "deadline", "ask for a job: Prefer: respond-async",
-               "the work took longer than %.3g s", work->opts.queue_s + work->opts.compute_s);
+               "the work took longer than %.3g s", most);
         ticket_detach(work, ticket);
         give(ticket, answer_refusing(&why));
         pthread_mutex_unlock(&work->lock);

@@ -51,11 +51,12 @@ static bool make_key(struct piece *piece)
     struct digest *digest = digest_begin();
     if (!digest)
         return false;
+    digest_of(piece->picture_key, piece->picture, piece->bytes);
     const char form = (char)piece->ask->form;
     digest_add(digest, piece->model->prefix, DIGEST_BYTES);
     digest_add(digest, &form, 1);
     digest_add(digest, piece->ask->canonical.data, piece->ask->canonical.length + 1);
-    digest_add(digest, piece->picture, piece->bytes);
+    digest_add(digest, piece->picture_key, DIGEST_BYTES);
     digest_end(digest, piece->key);
     return true;
 }

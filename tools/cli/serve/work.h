@@ -6,6 +6,7 @@
 #define CLI_SERVE_WORK_H
 
 #include "ask.h"
+#include "name.h"
 
 struct work_opts {
     struct served *models;
@@ -57,7 +58,7 @@ bool work_drain(struct work *work, double seconds);
 
 /* ------------------------------------------------------------------ jobs ------------------- */
 
-enum { JOB_ID = 33 }; /* hexadecimal, ended by '\0' */
+enum { JOB_ID = NAME_ROOM };
 
 /* A job goes on without its client. Takes the ask and the picture. */
 bool job_create(char id[JOB_ID], struct work *work, struct ask *ask, void *picture, size_t bytes,

@@ -19,6 +19,8 @@
 
 enum { MOST_CONTEXTS = 64, GPU_CONTEXTS = 2 };
 
+#define LEARN 0.1 /* what the newest measurement counts */
+
 /* ------------------------------------------------------------------ between blocks --------- */
 
 /* A guest's turn, if there is something for it. */
@@ -38,22 +40,50 @@ static void make_room(struct worker *worker)
     worker->paused += seconds_now() - before;
 }
 
+/* A piece had its time while others of its run go on: the clock tells its clients so. */
+static void end_waits(struct work *work, struct piece *piece)
+{
+    pthread_mutex_lock(&work->lock);
+    for (struct ticket *t = piece->tickets; t; t = t->next)
+        t->until = 0;
+    pthread_mutex_unlock(&work->lock);
+}
+
+/* Whether somebody waits for the piece, and it has not had its time. */
+static bool is_wanted(struct worker *worker, struct piece *piece)
+{
+    if (!piece->late && seconds_now() - worker->began - worker->paused > piece->run_s) {
+        piece->late = true;
+        if (worker->end - worker->at > 1)
+            end_waits(worker->work, piece);
+    }
+    return !piece->cancelled && !piece->late;
+}
+
+static bool any_is_wanted(struct worker *worker)
+{
+    bool wanted = false;
+    for (int i = worker->at; i < worker->end; i++)
+        wanted |= is_wanted(worker, worker->pieces[i]);
+    return wanted;
+}
+
 /* For vitx_context_opts.progress. */
 static int tick(int64_t done, int64_t total, void *payload)
 {
     struct worker *worker = payload;
-    struct piece *piece = worker->piece;
-    if (!piece)
-        return 0;
-    piece->share = total > 0 ? (double)done / (double)total : 0;
-    if (seconds_now() - worker->began - worker->paused > piece->run_s)
-        piece->late = true;
-    if (piece->cancelled || piece->late)
-        return 1;
     const struct lodged *m = worker->model;
-    if (m->workers[m->worker_count - 1].guest && piece->lane == LANE_SLOW)
+    if (worker->at == worker->end)
+        return 0;
+    for (int i = worker->at; i < worker->end; i++)
+        worker->pieces[i]->share = total > 0 ? (double)done / (double)total : 0;
+    if (!any_is_wanted(worker))
+        return 1;
+    if (m->workers[m->worker_count - 1].guest && worker->pieces[worker->at]->lane == LANE_SLOW) {
         make_room(worker);
-    return piece->cancelled;
+        return !any_is_wanted(worker);
+    }
+    return 0;
 }
 
 /* ------------------------------------------------------------------ a piece ---------------- */
@@ -99,9 +129,8 @@ static bool decode(vitx_image **image, const struct piece *piece, const struct w
 }
 
 /* What stopped it. */
-static void refuse_cancelled(const struct worker *worker, struct problem *why)
+static void refuse_cancelled(const struct piece *piece, struct problem *why)
 {
-    const struct piece *piece = worker->piece;
     if (piece->late)
         refuse(why, 504, "deadline", "ask for a job: Prefer: respond-async",
                "the work took longer than %.3g s", (double)piece->run_s);
@@ -109,20 +138,26 @@ static void refuse_cancelled(const struct worker *worker, struct problem *why)
         refuse(why, 503, "cancelled", NULL, "the work was cancelled");
 }
 
-/* What a forward takes, and a piece beside its forwards, as they have been lately. */
-static void learn(struct worker *worker, double decode_s, double compute_s, double encode_s)
+/* What a forward takes, as it has been lately. */
+static void learn_forward(struct worker *worker, double compute_s, double forwards)
 {
     struct lodged *m = worker->model;
-    const double cost = worker->piece->ask->cost, weight = 0.1;
     pthread_mutex_lock(&worker->work->lock);
-    m->forward_s += weight * (compute_s * worker->share / cost - m->forward_s);
-    m->extra_s += weight * (decode_s + encode_s - m->extra_s);
+    m->forward_s += LEARN * (compute_s * worker->share / forwards - m->forward_s);
     pthread_mutex_unlock(&worker->work->lock);
-    metrics_stage(STAGE_DECODE, decode_s);
     metrics_stage(STAGE_COMPUTE, compute_s);
-    metrics_stage(STAGE_ENCODE, encode_s);
-    metrics_add(COUNT_FORWARDS, cost);
+    metrics_add(COUNT_FORWARDS, forwards);
     metrics_add(COUNT_BATCHES, 1);
+}
+
+/* The same of a piece beside its forwards. */
+static void learn_extra(struct worker *worker, double encode_s)
+{
+    struct lodged *m = worker->model;
+    pthread_mutex_lock(&worker->work->lock);
+    m->extra_s += LEARN * (worker->decode_s + encode_s - m->extra_s);
+    pthread_mutex_unlock(&worker->work->lock);
+    metrics_stage(STAGE_ENCODE, encode_s);
 }
 
 static struct answer *answer_of(const struct piece *piece, const char *type, struct text *body)
@@ -137,97 +172,181 @@ static struct answer *answer_of(const struct piece *piece, const char *type, str
     return answer;
 }
 
-/* The network, and the bytes of what came out of it; NULL: *why. */
-static struct answer *run(struct worker *worker, const vitx_image *image, double decoded,
-                          struct problem *why)
+/* The bytes of what came out of the network; NULL: *why. Frees the outcome. */
+static struct answer *encode(struct worker *worker, const struct piece *piece,
+                             struct outcome *outcome, const vitx_image *image, struct problem *why)
 {
-    const struct piece *piece = worker->piece;
-    struct outcome outcome = {0};
+    const double begun = seconds_now();
     struct text body = {0};
     const char *type = NULL;
-    const int code = outcome_make(&outcome, piece->ask, worker->context, image, why);
-    const double computed = seconds_now();
-    if (code == VITX_CANCELLED)
-        refuse_cancelled(worker, why);
-    const bool written =
-        code == VITX_OK && outcome_write(&body, &type, &outcome, piece->ask, image, why);
-    outcome_free(&outcome);
+    const bool written = outcome_write(&body, &type, outcome, piece->ask, image, why);
+    outcome_free(outcome);
     if (!written) {
         text_free(&body);
         return NULL;
     }
-    learn(worker, decoded - worker->began, computed - decoded - worker->paused,
-          seconds_now() - computed);
+    learn_extra(worker, seconds_now() - begun);
     struct answer *answer = answer_of(piece, type, &body);
     if (!answer)
         refuse(why, 503, "no_memory", NULL, "no memory");
     return answer;
 }
 
-/* From the bytes of the picture to those of the answer; NULL: *why. */
-static struct answer *work_on(struct worker *worker, struct problem *why)
+/* The network for the worker's piece i alone, and the bytes of what came out of it; NULL: *why. */
+static struct answer *run_alone(struct worker *worker, int i, const vitx_image *image,
+                                struct problem *why)
 {
-    const struct work *work = worker->work;
-    const struct piece *piece = worker->piece;
-    const int64_t pixels = piece->pixels ? piece->pixels : work->opts.max_pixels;
-    vitx_image *image;
-    struct answer *answer = NULL;
-    claim_pixels(worker, pixels);
-    worker->began = seconds_now();
-    worker->paused = 0;
-    metrics_stage(STAGE_QUEUE, worker->began - piece->begun);
-    if (piece->cancelled)
-        refuse_cancelled(worker, why);
-    else if (decode(&image, piece, &work->opts, why)) {
-        answer = run(worker, image, seconds_now(), why);
-        vitx_image_free(image);
+    const struct piece *piece = worker->pieces[i];
+    struct outcome outcome = {0};
+    const double begun = seconds_now() - worker->paused;
+    worker->at = i;
+    worker->end = i + 1;
+    const int code = outcome_make(&outcome, piece->ask, worker->context, image, why);
+    const double compute_s = seconds_now() - worker->paused - begun;
+    worker->at = worker->end = 0;
+    if (code == VITX_CANCELLED)
+        refuse_cancelled(piece, why);
+    if (code != VITX_OK) {
+        outcome_free(&outcome);
+        return NULL;
     }
-    free_pixels(worker->work, pixels);
-    return answer;
+    learn_forward(worker, compute_s, piece->ask->cost);
+    return encode(worker, piece, &outcome, image, why);
 }
 
-/* Without the lock. */
-static void carry_out(struct worker *worker, struct piece *piece)
+/* The network once for all pieces; made[i]: what came out of it for that one is whole. */
+static void run_together(struct worker *worker, struct outcome *outcomes, bool *made,
+                         const vitx_image *image)
+{
+    const struct ask *asks[MOST_TOGETHER];
+    double forwards = 0;
+    for (int i = 0; i < worker->count; i++)
+        asks[i] = worker->pieces[i]->ask;
+    const double begun = seconds_now() - worker->paused;
+    worker->end = worker->count;
+    outcomes_make(outcomes, made, &forwards, asks, worker->count, worker->context, image);
+    worker->at = worker->end = 0;
+    if (forwards > 0)
+        learn_forward(worker, seconds_now() - worker->paused - begun, forwards);
+}
+
+/* Of the worker's piece i; NULL: *why, or what it was before if there is no image. What did not
+ * come out of the run together is done alone, so that no failure of one costs the others theirs. */
+static struct answer *answer_piece(struct worker *worker, int i, struct outcome *outcome, bool made,
+                                   const vitx_image *image, struct problem *why)
+{
+    const struct piece *piece = worker->pieces[i];
+    if (piece->cancelled || piece->late) {
+        outcome_free(outcome);
+        refuse_cancelled(piece, why);
+        return NULL;
+    }
+    if (!image)
+        return NULL;
+    if (made)
+        return encode(worker, piece, outcome, image, why);
+    return run_alone(worker, i, image, why);
+}
+
+/* The worker's pieces that are left have a place of their own, or none is left. */
+static void hand_on(struct worker *worker, int next)
+{
+    if (next == worker->count) {
+        worker->count = 0;
+        return;
+    }
+    struct piece *piece = worker->pieces[next];
+    piece->joined = false;
+    worker->model->slow_running += piece->lane == LANE_SLOW;
+}
+
+/* Of the worker's piece i; takes the answer (NULL: there is none, but *why). */
+static void finish(struct worker *worker, int i, struct answer *answer, const struct problem *why)
 {
     struct work *work = worker->work;
-    struct problem why;
-    struct answer *answer = work_on(worker, &why);
+    struct piece *piece = worker->pieces[i];
     if (answer)
         cache_add(work->cache, piece->key, answer);
     else
-        answer = answer_refusing(&why);
+        answer = answer_refusing(why);
     pthread_mutex_lock(&work->lock);
-    worker->piece = NULL;
+    hand_on(worker, i + 1);
     piece_finish(work, piece, answer);
     pthread_mutex_unlock(&work->lock);
 }
 
-/* ------------------------------------------------------------------ threads ---------------- */
+/* The picture of the worker's pieces, from now on; NULL: *why, or nobody waits for it. */
+static vitx_image *begin_pieces(struct worker *worker, struct problem *why)
+{
+    const struct piece *first = worker->pieces[0];
+    vitx_image *image = NULL;
+    bool wanted = false;
+    worker->began = seconds_now();
+    worker->paused = 0;
+    for (int i = 0; i < worker->count; i++) {
+        metrics_stage(STAGE_QUEUE, worker->began - worker->pieces[i]->begun);
+        wanted |= !worker->pieces[i]->cancelled;
+    }
+    if (!wanted || !decode(&image, first, &worker->work->opts, why))
+        return NULL;
+    const double decode_s = seconds_now() - worker->began;
+    worker->decode_s = decode_s / worker->count;
+    metrics_stage(STAGE_DECODE, decode_s);
+    return image;
+}
 
-/* With the lock held: waits for a piece; NULL: there will be none. */
-static struct piece *wait_for_piece(struct worker *worker)
+/* From the bytes of the picture to those of the answers; each is told as soon as it is there.
+ * Without the lock. */
+static void carry_out(struct worker *worker)
 {
     struct work *work = worker->work;
-    struct piece *piece = NULL;
-    while (!work->stopping && (piece = queue_take(worker)) == NULL) {
+    const struct piece *first = worker->pieces[0];
+    const int64_t pixels = first->pixels ? first->pixels : work->opts.max_pixels;
+    const int count = worker->count;
+    struct outcome outcomes[MOST_TOGETHER] = {0};
+    bool made[MOST_TOGETHER] = {0};
+    struct problem unreadable = {0};
+    claim_pixels(worker, pixels);
+    vitx_image *image = begin_pieces(worker, &unreadable);
+    if (image && count > 1)
+        run_together(worker, outcomes, made, image);
+    for (int i = 0; i < count; i++) {
+        struct problem why = unreadable;
+        struct answer *answer = answer_piece(worker, i, &outcomes[i], made[i], image, &why);
+        if (i == count - 1) {
+            vitx_image_free(image);
+            free_pixels(work, pixels);
+        }
+        finish(worker, i, answer, &why);
+    }
+}
+
+/* ------------------------------------------------------------------ threads ---------------- */
+
+/* With the lock held: waits for pieces; false: there will be none. */
+static bool wait_for_pieces(struct worker *worker)
+{
+    struct work *work = worker->work;
+    while (!work->stopping) {
+        if (queue_take(worker))
+            return true;
         if (worker->guest && worker->model->guest_turn) { /* it has gone meanwhile */
             worker->model->guest_turn = false;
             pthread_cond_broadcast(&work->moved);
         }
         pthread_cond_wait(&work->more, &work->lock);
     }
-    return piece;
+    return false;
 }
 
 static void *work_on_pieces(void *payload)
 {
     struct worker *worker = payload;
     struct work *work = worker->work;
-    struct piece *piece;
     pthread_mutex_lock(&work->lock);
-    while ((piece = wait_for_piece(worker)) != NULL) {
+    while (wait_for_pieces(worker)) {
         pthread_mutex_unlock(&work->lock);
-        carry_out(worker, piece);
+        carry_out(worker);
         pthread_mutex_lock(&work->lock);
         if (worker->guest) {
             worker->model->guest_turn = false;
@@ -269,7 +388,8 @@ static bool create_context(struct worker *worker, int threads)
 static bool add_worker(struct lodged *m, struct work *work, int threads)
 {
     struct worker *worker = &m->workers[m->worker_count];
-    *worker = (struct worker){.work = work, .model = m, .share = 1};
+    const bool cpu = strcmp(m->served->session.size.device, "cpu") == 0;
+    *worker = (struct worker){.work = work, .model = m, .share = 1, .single = cpu && threads == 1};
     if (!create_context(worker, threads))
         return false;
     m->worker_count++;

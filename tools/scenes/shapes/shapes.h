@@ -7,7 +7,7 @@
 
 #include "../pen.h"
 
-#define SHAPE(function, english, chinese) shape shape_##function;
+#define SHAPE(function, english, chinese, article, measure) shape shape_##function;
 #include "../shapes.def"
 #undef SHAPE
 

@@ -1,0 +1,40 @@
+/*
+ * explain/dense.h: maps whose value at a patch is the score of the head's answer to that patch's
+ * token (engine/dual.h): raw scores, cosines if a vector is asked for.
+ */
+#ifndef VX_EXPLAIN_DENSE_H
+#define VX_EXPLAIN_DENSE_H
+
+#include "explain/method.h"
+
+/* 1 / temperature of a block's attention, of its norm1 tokens [T,D] on the host. */
+typedef double vx_sharpness(const vx_arch *arch, const float *norm1);
+
+/* How many of the last blocks a second stream goes through. */
+/* clang-format off */
+#define VX_OPTION_BLOCKS                                                                           \
+    { "blocks", "auto", "1 to the number of blocks", \
+      "so many of the last blocks; auto: 6, or all of fewer" }
+/* clang-format on */
+int vx_setting_blocks(int *out, const vx_job *job);
+
+/*
+ * A second stream through the last `blocks` blocks, whose attention follows how alike queries, keys
+ * and values are (VX_DUAL_ALL) with that sharpness; NULL: values alone (VX_DUAL_VALUES). For
+ * prepare: what it needs. VITX_UNSUPPORTED: the head pools by attention, or the blocks have no
+ * such stream.
+ */
+int vx_dense_prepare(vx_job *job, vx_plan *need, int blocks, vx_sharpness *sharpness);
+/* The same of picture i, and the map of its patch tokens. Takes the work memory. less [classes], of
+ * length 1: the cosine with it is taken away from the score; NULL: nothing is. */
+int vx_dense_run(const vx_job *job, int i, vitx_map *map, int blocks, vx_sharpness *sharpness,
+                 const float *less);
+
+/* The map of patch tokens of x [T,D] as they are. The job has channels (vx_job). */
+int vx_dense_tokens(const vx_job *job, vitx_map *map, const vx_far *x);
+/* The map of what the last block makes of its input x and norm1 [T,D] if every token attends to
+ * itself alone; without `residual` of what its attention gives then. */
+int vx_dense_values(const vx_job *job, vitx_map *map, const vx_far *x, const vx_far *norm1,
+                    bool residual);
+
+#endif

@@ -1,0 +1,562 @@
+#!/usr/bin/env python3
+"""Trains the model in weights/pair: a picture tower and a text tower, on scenes and what is true of them.
+
+    python3 -m venv venv && venv/bin/pip install torch timm safetensors numpy tokenizers transformers
+    make && venv/bin/python tools/train/tokens.py weights/pair
+    venv/bin/python tools/train/pair.py --out run --minutes 85   # continues where a run broke off
+    venv/bin/python tools/train/export_pair.py run weights/pair
+
+The picture tower begins with weights/scenes (towers.py), the text tower with chance: it learns alone at
+first, from what the picture tower makes of a few scenes (LiT, arXiv:2111.07991). Of every scene all
+is known that can be said of it (vitx-scenes --facts): so it is known of every picture and every text of
+a batch whether they match, and no text counts as wrong because it was written for another picture.
+
+- A text matches if its cosine is above that of an empty text ("", "a photo of a .", "一张图片"): the
+  loss is of the logistic kind (SigLIP, arXiv:2303.15343) with the empty text in place of a bias. So
+  "not here" can be asked of any model in CLIP's form: which is nearer, the text or the empty text?
+- Half of the loss is of texts that are nearly right: the same thing in another colour, in another
+  place, on the other side of its neighbour.
+- Every patch learns which thing's texts are nearest, or the empty text where it shows background;
+  whether it belongs to what a sentence speaks of; and, where it does, whether the sentence is true. The
+  class token learns to say what the patches of the objects say.
+
+English and Chinese, sentences and templates (weights/templates) by chance. Single precision, one thread.
+"""
+import argparse
+import copy
+import glob
+import math
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from towers import Pair, begin_with, open_channels
+from train import classes, command, prepare
+
+# Until which part of the run; pixels; objects; their size; scenes per step; how many scenes are kept,
+# with what the picture tower makes of them: it does not learn then (0: it learns); how many patches it
+# sees, those that show objects first (0: all; FLIP, arXiv:2212.00794).
+PHASES = [
+    (0.10, 112, "1-3", 0.45, 0.95, 64, 2400, 0),
+    (0.85, 112, "1-3", 0.45, 0.95, 32, 0, 28),
+    (1.00, 112, "1-3", 0.45, 0.95, 32, 0, 0),
+]
+TRAIN, VALIDATION = 101, 1000001  # seeds; export_pair.py reports on another
+LR_PICTURES, LR_TEXTS, WARM_UP, DECAY, CLIP, EMA = 4e-4, 2e-3, 0.005, 0.05, 1.0, 0.997
+GENTLE = 150  # steps until the picture tower learns at its full rate
+FROZEN = 3  # blocks that stay as weights/scenes has them: a third less to compute
+LATE = 0.25  # share of the scenes where the class token reads the patches in the last block alone
+PATCHES, DETAIL, WHOLE = 0.5, 1.0, 1.0  # weights of the patches' losses
+TEMPLATES = 0.4  # share of texts made by a template
+CONTEXT = 32
+EMPTY = ["", "a photo of a .", "a picture", "nothing", "一张图片", "一张的照片", "什么都没有"]
+KINDS = ["thing", "colour", "place", "count", "relation"]
+
+
+class Facts:
+    """All that can be said, and how."""
+
+    def __init__(self, scenes):
+        lines = subprocess.run([scenes, "--sentences"], check=True, capture_output=True, text=True).stdout
+        rows = [line.split("\t") for line in lines.splitlines()]
+        self.total = int(rows[-1][0]) + 1
+        self.forms = [([], []) for _ in range(self.total)]
+        self.kind = np.zeros(self.total, int)
+        self.thing, self.other, self.value = (np.zeros(self.total, int) for _ in range(3))
+        for number, kind, _, thing, other, value, en, zh in rows:
+            n = int(number)
+            self.kind[n] = KINDS.index(kind)
+            self.thing[n], self.other[n], self.value[n] = int(thing), int(other), int(value)
+            self.forms[n][0].append(en)
+            self.forms[n][1].append(zh)
+        self.things = int(self.thing.max()) + 1
+        self.at = {}
+        for n in range(self.total):
+            key = (int(self.kind[n]), int(self.thing[n]), int(self.other[n]))
+            self.at.setdefault(key, []).append(n)
+        self.at = {k: np.array(v) for k, v in self.at.items()}
+
+
+def read_templates(root):
+    out = ([], [])
+    for path in sorted(glob.glob(os.path.join(root, "weights/templates/*.txt"))):
+        with open(path, encoding="utf-8") as file:
+            out[os.path.basename(path).startswith("zh")].extend(file.read().splitlines())
+    return out
+
+
+class Tokens:
+    def __init__(self, path):
+        self.tokenizer, self.known = Tokenizer.from_file(path), {}
+
+    def ids(self, text):
+        if text not in self.known:
+            ids = self.tokenizer.encode(text).ids
+            self.known[text] = ids if len(ids) <= CONTEXT else ids[:CONTEXT - 1] + ids[-1:]
+        return self.known[text]
+
+    def __call__(self, texts):
+        """ids [m,t], ends [m]."""
+        lists = [self.ids(t) for t in texts]
+        out = torch.zeros(len(lists), max(map(len, lists)), dtype=torch.long)
+        for row, ids in zip(out, lists):
+            row[:len(ids)] = torch.tensor(ids)
+        return out, torch.tensor([len(ids) - 1 for ids in lists])
+
+
+def read(stream, count, size, total):
+    """count scenes: pixels [n,h,w,3], classes [n,h,w], truth [n,facts] (0 false, 1 true, 2 neither)."""
+    data = np.empty((count, 4 * size * size + total), np.uint8)
+    if stream.readinto(memoryview(data).cast("B")) != data.size:
+        raise EOFError("the scenes end before their time")
+    frame = 3 * size * size
+    raw = torch.from_numpy(data)
+    return (raw[:, :frame].reshape(count, size, size, 3),
+            raw[:, frame:frame + size * size].reshape(count, size, size), data[:, 4 * size * size:])
+
+
+def argv(args, seed, first, size, objects, smallest, largest, count=1 << 40):
+    return command(args.scenes, seed, first, size, objects, smallest, largest, count) + ["--facts"]
+
+
+def fixed(scenes, total, seed, count, size, objects, smallest=0.3, largest=0.75):
+    words = command(scenes, seed, 0, size, objects, smallest, largest, count) + ["--facts"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, bufsize=1 << 20) as child:
+        return read(child.stdout, count, size, total)
+
+
+class Scenes:
+    """Batches from a generator beside us, two of them ahead."""
+
+    def __init__(self, words, batch, size, total):
+        self.child = subprocess.Popen(words, stdout=subprocess.PIPE, bufsize=1 << 20)
+        self.queue = queue.Queue(maxsize=2)
+        threading.Thread(target=self.fill, args=(batch, size, total), daemon=True).start()
+
+    def fill(self, *what):
+        try:
+            while True:
+                self.queue.put(read(self.child.stdout, *what))
+        except (EOFError, ValueError):
+            self.queue.put(None)
+
+    def next(self):
+        item = self.queue.get()
+        if item is None:
+            raise SystemExit("the scene generator ended")
+        return item
+
+    def close(self):
+        self.child.kill()
+        self.child.wait()
+
+
+def embed_texts(pair, tokens, texts, batch=256):
+    """Directions [m,embed]; texts of about one length at a time."""
+    order = sorted(range(len(texts)), key=lambda n: len(tokens.ids(texts[n])))
+    out = [pair.texts(*tokens([texts[n] for n in order[i:i + batch]])) for i in range(0, len(texts), batch)]
+    return torch.cat(out)[torch.tensor(order).argsort()]
+
+
+class Batch:
+    """Which texts a batch gets: facts [m], texts [m], own [n,m]: written for that picture."""
+
+    def __init__(self, facts, templates, truth, dice):
+        self.facts, self.templates, self.truth, self.dice = facts, templates, truth, dice
+        self.chosen, self.owners = [], []
+        for thing in range(facts.things):
+            self.add(-1, facts.at[0, thing, 0][0])
+        for count in facts.at[3, 0, 0]:
+            self.add(-1, count)
+        for i in range(len(truth)):
+            self.about(i)
+        self.chosen, self.owners = np.array(self.chosen), np.array(self.owners)
+
+    def add(self, owner, fact):
+        self.chosen.append(int(fact))
+        self.owners.append(owner)
+
+    def some(self, i, facts, wanted, count):
+        found = facts[self.truth[i, facts] == wanted]
+        for fact in self.dice.permutation(found)[:count]:
+            self.add(i, fact)
+
+    def about(self, i):
+        facts = self.facts
+        there = self.dice.permutation([k for k in range(facts.things) if self.truth[i, k] == 1])
+        # the thing whose colour has a name, if there is one
+        named = [k for k in there if (self.truth[i, facts.at[1, k, 0]] == 1).any()]
+        colours = facts.at[1, (named or list(there))[0], 0]
+        self.some(i, colours, 1, 1)
+        self.some(i, colours, 0, 2)
+        places = facts.at[2, there[0], 0]
+        self.some(i, places, 1, 1)
+        self.some(i, places, 0, 1)
+        if len(there) > 1:
+            relations = facts.at[4, there[0], there[1]]
+            self.some(i, relations, 1, 1)
+            self.some(i, relations, 0, 1)
+
+    def text(self, fact):
+        language = int(self.dice.integers(2))
+        forms = self.facts.forms[fact][language]
+        if self.facts.kind[fact] != 3 and self.dice.random() < TEMPLATES:
+            known = self.templates[language]
+            return known[self.dice.integers(len(known))].replace("{}", forms[0])
+        return forms[self.dice.integers(len(forms))]
+
+    def texts(self):
+        return [self.text(fact) for fact in self.chosen]
+
+    def matches(self):
+        """[n,m]: 0, 1, 2 for neither."""
+        return torch.from_numpy(self.truth[:, self.chosen].astype(np.int64))
+
+    def own(self):
+        return torch.from_numpy(self.owners[None] == np.arange(len(self.truth))[:, None])
+
+
+def balanced(logits, match, where):
+    """The logistic loss of those that match and of those that do not, both as heavy."""
+    right, wrong = where & (match == 1), where & (match == 0)
+    return 0.5 * (F.softplus(-logits[right]).mean() + F.softplus(logits[wrong]).mean())
+
+
+def patch_losses(pair, patches, texts, empty, batch, shares, own):
+    """patches [n,t,e], texts [m,e]; shares [n,t,1+things] of pixels, 0 the background."""
+    things, scale = shares.shape[2] - 1, pair.patch_scale.exp()
+    nothing = patches @ empty
+    logits = torch.cat([nothing[..., None], patches @ texts[:things].T], 2) * scale
+    which = -(shares * F.log_softmax(logits, -1)).sum(-1).mean()
+    # what a sentence for this picture speaks of: its first thing
+    i, j = own.nonzero(as_tuple=True)
+    thing = torch.from_numpy(batch.facts.thing[batch.chosen])[j]
+    target = shares[i, :, 1 + thing] * (batch.matches()[i, j] == 1)[:, None]
+    logits = (patches[i] @ texts[j][:, :, None])[..., 0].sub(nothing[i]) * scale
+    speaks = F.binary_cross_entropy_with_logits(logits, target)
+    # and on that thing's patches whether it is true
+    match = batch.matches()[i, j][:, None].expand_as(logits)
+    detail = balanced(logits, match, shares[i, :, 1 + thing] > 0.4)
+    return which + 0.5 * speaks, detail
+
+
+def losses(pair, seen, facts, templates, tokens, dice):
+    """`seen`: tokens of the picture tower, and what prepare() and the facts say of the scenes."""
+    hidden, shares, present, truth = seen
+    batch = Batch(facts, templates, truth, dice)
+    directions = pair.directions(hidden)
+    texts = embed_texts(pair, tokens, batch.texts() + [EMPTY[dice.integers(len(EMPTY))]], 150)
+    texts, empty = texts[:-1], texts[-1]
+    match, own, scale = batch.matches(), batch.own(), pair.logit_scale.exp()
+    cosines = directions[:, 0] @ texts.T
+    logits = (cosines - (directions[:, 0] @ empty)[:, None]) * scale
+    every = balanced(logits, match, torch.ones_like(own))
+    hard = balanced(logits, match, own)
+    target = present / present.sum(1, keepdim=True).clamp(min=1)
+    which = -(target * F.log_softmax(cosines[:, :facts.things] * scale, -1)).sum(-1).mean()
+    # the picture is what its objects' patches say, every object as loud
+    weights = shares[:, :, 1:] / shares[:, :, 1:].sum(1, keepdim=True).clamp(min=0.1)
+    said = F.normalize((weights.sum(2, keepdim=True) * directions[:, 1:]).sum(1), dim=-1).detach()
+    whole = 1 - (directions[:, 0] * said).sum(1).mean()
+    local, detail = patch_losses(pair, directions[:, 1:], texts, empty, batch, shares, own)
+    with torch.no_grad():
+        right = ((logits > 0) == (match == 1))[own & (match < 2)].float().mean()
+    loss = every + hard + 0.5 * which + PATCHES * local + DETAIL * detail + WHOLE * whole
+    return loss, torch.stack([every, hard, which, local, detail, whole, right]).detach()
+
+
+# ------------------------------------------------------------------ measuring ----------------
+
+
+
+
+@torch.no_grad()
+def embed_pictures(pair, pixels, owner, things, batch):
+    out = [pair.pictures(prepare(pixels[i:i + batch], owner[i:i + batch], things)[0].float())[:, 0]
+           for i in range(0, len(pixels), batch)]
+    return torch.cat(out)
+
+
+def area_under(right, wrong):
+    """How often one of `right` is above one of `wrong`."""
+    order = torch.cat([right, wrong]).argsort().argsort().float() + 1
+    n, m = len(right), len(wrong)
+    return ((order[:n].sum() - n * (n + 1) / 2) / (n * m)).item()
+
+
+@torch.no_grad()
+def measure(pair, tokens, facts, scenes, language, form=1, batch=16):
+    """What a language's sentences are worth on scenes: see export_pair.py."""
+    pixels, owner, truth = scenes
+    pictures = embed_pictures(pair, pixels, owner, facts.things, batch)
+    truth = torch.from_numpy(truth.astype(np.int64))
+    things = embed_texts(pair, tokens, [facts.forms[k][language][form] for k in range(facts.things)])
+    empty = embed_texts(pair, tokens, [""])[0]
+    scores, there = pictures @ things.T, truth[:, :facts.things] == 1
+    out = {}
+    count = there.sum(1)
+    top = torch.zeros_like(there)
+    for i, k in enumerate(count.tolist()):
+        top[i, scores[i].topk(k).indices] = True
+    for k in sorted(set(count.tolist())):
+        out[f"things_of_{k}"] = (top == there).all(1)[count == k].float().mean().item()
+    above = scores - (pictures @ empty)[:, None]
+    out["not_here_auc"] = area_under(above[there], above[~there])
+    out["not_here_right"] = 0.5 * ((above[there] > 0).float().mean() + (above[~there] <= 0).float().mean()).item()
+    for kind in (1, 2, 3, 4):
+        out.update(pairs(pair, tokens, facts, pictures, truth, kind, language, form))
+    return out
+
+
+def pairs(pair, tokens, facts, pictures, truth, kind, language, form):
+    """Of a true fact and a false one that differ in the value: how often the true one's text is nearer;
+    and how often the nearest of all values is true, if one is."""
+    groups = []
+    for i in range(len(pictures)):
+        there = [k for k in range(facts.things) if truth[i, k] == 1]
+        keys = {1: [(1, a, 0) for a in there], 2: [(2, a, 0) for a in there], 3: [(3, 0, 0)],
+                4: [(4, a, b) for a in there for b in there if a != b]}[kind]
+        groups += [(i, facts.at[key]) for key in keys]
+    used = sorted({int(f) for _, group in groups for f in group})
+    if not used:
+        return {}
+    texts = embed_texts(pair, tokens, [facts.forms[f][language][min(form, len(facts.forms[f][0]) - 1)] for f in used])
+    place = {f: n for n, f in enumerate(used)}
+    wins, compared, first, asked = 0, 0, 0, 0
+    for i, group in groups:
+        scores = texts[[place[int(f)] for f in group]] @ pictures[i]
+        true, false = scores[truth[i, group] == 1], scores[truth[i, group] == 0]
+        wins += (true[:, None] > false[None]).sum().item()
+        compared += len(true) * len(false)
+        if len(true) and len(false):
+            first += int(true.max() > false.max())
+            asked += 1
+    name = KINDS[kind]
+    return {name + "_pairs": wins / max(1, compared), name + "_first": first / max(1, asked),
+            name + "_asked": asked}
+
+
+# ------------------------------------------------------------------ training -----------------
+
+
+@torch.no_grad()
+def orthogonal(g):
+    """Newton-Schulz as Muon has it (Jordan et al. 2024), in single precision."""
+    x = g / (g.norm() + 1e-7)
+    x = x.T if g.shape[0] > g.shape[1] else x
+    for _ in range(5):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return x.T if g.shape[0] > g.shape[1] else x
+
+
+class Muon(torch.optim.Optimizer):
+    def __init__(self, params, lr, weight_decay, momentum=0.95):
+        super().__init__(params, dict(lr=lr, weight_decay=weight_decay, momentum=momentum))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in (p for p in group["params"] if p.grad is not None):
+                m = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                m.lerp_(p.grad, 1 - group["momentum"])
+                step = orthogonal(p.grad.lerp(m, group["momentum"]))
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(step, alpha=-group["lr"] * 0.2 * max(p.shape) ** 0.5)
+
+
+def optimizers(pair, args):
+    text = [p for p in pair.text_model.encoder.parameters() if p.dim() == 2]
+    pictures = [p for p in pair.vision_model.encoder.parameters() if p.dim() == 2]
+    known = {id(p) for p in text + pictures}
+    rest = [(n, p) for n, p in pair.named_parameters() if id(p) not in known]
+    old = [p for n, p in rest if n.startswith("vision_model")]
+    new = [p for n, p in rest if not n.startswith("vision_model") and p.dim() > 1]
+    flat = [p for n, p in rest if not n.startswith("vision_model") and p.dim() <= 1]
+    groups = [dict(params=old, lr=args.lr_pictures, weight_decay=0.0, pictures=True),
+              dict(params=new, lr=args.lr_texts, weight_decay=0.0),
+              dict(params=flat, lr=args.lr_texts, weight_decay=0.0)]
+    muon = [dict(params=text, lr=args.lr_texts, weight_decay=DECAY)]
+    groups.append(dict(params=pictures, lr=args.lr_pictures, weight_decay=DECAY, pictures=True))
+    return [torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), foreach=True),
+            Muon(muon, lr=1e-3, weight_decay=DECAY)]
+
+
+def look(pair, facts, scenes, late, some=0):
+    pixels, owner, truth = scenes
+    x, shares, present = prepare(pixels, owner, facts.things)
+    where = None
+    if some:
+        first = torch.rand(shares.shape[:2]) + (shares[:, :, 0] < 0.9)
+        rows, grid = first.topk(some, 1).indices, math.isqrt(x.shape[1])
+        x, shares = (v.gather(1, rows[..., None].expand(-1, -1, v.shape[2])) for v in (x, shares))
+        where = rows, grid
+    return pair.vision_model(x.float(), late, where), shares, present, truth
+
+
+class Kept:
+    """Batches of the same scenes again and again, with what the picture tower makes of them."""
+
+    def __init__(self, pair, facts, scenes, batch, keep):
+        with torch.no_grad():
+            seen = [look(pair, facts, scenes.next(), LATE) for _ in range(keep // batch)]
+        scenes.close()
+        self.parts = [torch.cat(p) if torch.is_tensor(p[0]) else np.concatenate(p) for p in zip(*seen)]
+        self.batch, self.all = batch, len(self.parts[0])
+
+    def next(self, dice):
+        rows = dice.permutation(self.all)[:self.batch]
+        return [p[torch.from_numpy(rows)] if torch.is_tensor(p) else p[rows] for p in self.parts]
+
+    def close(self):
+        pass
+
+
+class Trainer:
+    def __init__(self, args):
+        torch.manual_seed(args.seed)
+        self.args, self.facts = args, Facts(args.scenes)
+        assert self.facts.things == len(classes(args.scenes))
+        self.templates = read_templates(args.root)
+        self.tokens = Tokens(args.tokenizer)
+        self.pair = Pair(self.tokens.tokenizer.get_vocab_size(), CONTEXT)
+        # steps in which the picture tower moved: `moved`
+        self.phase, self.drawn, self.steps, self.moved, self.elapsed = 0, 0, 0, 0, 0.0
+        self.stop = False  # SIGTERM: save and end
+        saved = torch.load(self.path(), weights_only=True) if os.path.exists(self.path()) else None
+        if args.weights and not saved:
+            self.phase = 1  # the text tower knows what the picture tower says
+            self.pair.load_state_dict(torch.load(os.path.join(args.weights, "last.pt"), weights_only=True)["ema"])
+        elif not saved:
+            pixels, owner, _ = fixed(args.scenes, self.facts.total, VALIDATION, 100, 112, "1-3", 0.45, 0.95)
+            patches = prepare(pixels, owner, self.facts.things)[0].float()
+            begin_with(self.pair, load_file(args.begin), patches)
+            open_channels(self.pair, patches)
+        vision = self.pair.vision_model
+        for part in (vision.embeddings, vision.pre_layrnorm, *vision.encoder.layers[:FROZEN]):
+            part.requires_grad_(False)
+        self.ema = copy.deepcopy(self.pair).requires_grad_(False)
+        self.optimizers = optimizers(self.pair, args)
+        self.peaks = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
+        if saved:
+            self.pair.load_state_dict(saved["model"])
+            self.ema.load_state_dict(saved["ema"])
+            for optimizer, state in zip(self.optimizers, saved["optimizers"]):
+                optimizer.load_state_dict(state)
+            for name in ("phase", "drawn", "steps", "moved", "elapsed"):
+                setattr(self, name, saved[name])
+
+    def path(self):
+        return os.path.join(self.args.out, "last.pt")
+
+    def save(self):
+        state = {name: getattr(self, name) for name in ("phase", "drawn", "steps", "moved", "elapsed")}
+        state.update(model=self.pair.state_dict(), ema=self.ema.state_dict(),
+                     optimizers=[o.state_dict() for o in self.optimizers])
+        torch.save(state, self.path() + ".new")
+        os.replace(self.path() + ".new", self.path())
+
+    def done(self):
+        return min(1.0, self.elapsed / (60 * self.args.minutes))
+
+    def step(self, seen, dice):
+        done = self.done()
+        rate = min(1, done / WARM_UP + 1e-3) * 0.5 * (1 + math.cos(math.pi * done))
+        for optimizer, peaks in zip(self.optimizers, self.peaks):
+            for group, peak in zip(optimizer.param_groups, peaks):
+                group["lr"] = rate * peak * (min(1, self.moved / GENTLE) if "pictures" in group else 1)
+        loss, parts = losses(self.pair, seen, self.facts, self.templates, self.tokens, dice)
+        for p in self.pair.parameters():
+            p.grad = None
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.pair.parameters(), CLIP)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        with torch.no_grad():
+            self.pair.logit_scale.clamp_(max=math.log(50))
+            self.pair.patch_scale.clamp_(max=math.log(50))
+        self.steps += 1
+        self.moved += seen[0].requires_grad
+        keep = min(EMA, (1 + self.steps) / (10 + self.steps))
+        torch._foreach_lerp_(list(self.ema.parameters()), [p.detach() for p in self.pair.parameters()], 1 - keep)
+        return parts.numpy()
+
+    def evaluate(self, sets):
+        for language, name in ((0, "en"), (1, "zh")):
+            found = measure(self.ema, self.tokens, self.facts, sets, language)
+            print(f"  {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items() if "asked" not in k), flush=True)
+
+    def run_phase(self):
+        until, size, objects, smallest, largest, batch, keep, some = PHASES[self.phase]
+        sets = fixed(self.args.scenes, self.facts.total, VALIDATION, self.args.validate, size, "1-3", smallest, largest)
+        scenes = Scenes(argv(self.args, TRAIN + 10 * (self.args.seed - 1) + self.phase, self.drawn, size, objects, smallest, largest),
+                        batch, size, self.facts.total)
+        before, start = self.elapsed, time.time()
+        if keep:
+            scenes = Kept(self.pair, self.facts, scenes, batch, keep)
+        logged, saved, sums, count = start, start, 0, 0
+        while self.done() < until:
+            dice = np.random.default_rng([self.args.seed, self.phase, self.drawn])
+            seen = scenes.next(dice) if keep else look(self.pair, self.facts, scenes.next(), LATE, some)
+            sums, count = sums + self.step(seen, dice), count + 1
+            self.drawn += batch
+            now = time.time()
+            self.elapsed = before + now - start
+            if now - logged >= self.args.log:
+                every, hard, which, local, detail, whole, right = sums / count
+                print(f"{time.strftime('%H:%M:%S')} {100 * self.done():5.1f} % {size} px {self.drawn} scenes, "
+                      f"{count * batch / (now - logged):.1f}/s, loss {every:.3f} hard {hard:.3f} which {which:.3f} "
+                      f"patches {local:.3f} detail {detail:.3f} whole {whole:.3f}, right {right:.3f}, scales {self.pair.logit_scale.exp():.1f} "
+                      f"{self.pair.patch_scale.exp():.1f}", flush=True)
+                logged, sums, count = now, 0, 0
+            if self.stop:
+                self.save()
+                scenes.close()
+                raise SystemExit(f"stopped at {100 * self.done():.1f} %")
+            if now - saved >= self.args.save:
+                self.save()
+                self.evaluate(sets)
+                saved = time.time()
+        scenes.close()
+        self.phase, self.drawn = self.phase + 1, 0
+        self.save()
+        self.evaluate(sets)
+
+    def run(self):
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stop", True))
+        while self.phase < len(PHASES):
+            self.run_phase()
+        print(f"done: {self.steps} steps, {self.elapsed / 60:.1f} minutes")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("--out", required=True, help="folder of the checkpoint")
+    p.add_argument("--scenes", default="build/vitx-scenes", help="the generator")
+    p.add_argument("--root", default=".", help="folder of vitx, for its templates")
+    p.add_argument("--tokenizer", default="weights/pair/tokenizer.json")
+    p.add_argument("--begin", default="weights/scenes/model.safetensors", help="the picture tower to begin with")
+    p.add_argument("--weights", help="folder of a run that this one begins with")
+    p.add_argument("--minutes", type=float, default=85, help="length of the run")
+    p.add_argument("--seed", type=int, default=1, help="another one draws other scenes, too")
+    p.add_argument("--lr-pictures", type=float, default=LR_PICTURES)
+    p.add_argument("--lr-texts", type=float, default=LR_TEXTS)
+    p.add_argument("--log", type=float, default=30, help="seconds between lines")
+    p.add_argument("--save", type=float, default=300, help="seconds between checkpoints")
+    p.add_argument("--validate", type=int, default=200, help="scenes")
+    args = p.parse_args()
+    torch.set_num_threads(1)
+    os.makedirs(args.out, exist_ok=True)
+    Trainer(args).run()
+
+
+if __name__ == "__main__":
+    main()
