@@ -213,7 +213,7 @@ if [ -w "$folder/locked" ]; then
 else
     run "${like[@]}" "$folder/locked"
     gives 0
-    err_has "what is new is not kept"
+    err_has "vectors are not kept"
     out_lines 1
 fi
 chmod 755 "$folder/locked"

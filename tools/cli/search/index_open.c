@@ -76,8 +76,8 @@ static int open_unwritable(struct index *index, bool quiet)
 {
     const int error = errno;
     index->files[0] = open(index->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (!quiet)
-        complain("note", "%s: %s: what is new is not kept", index->path, strerror(error));
+    if (!quiet && index->files[0] < 0)
+        complain("note", "%s: %s: vectors are not kept", index->path, strerror(error));
     return DONE;
 }
 
