@@ -134,6 +134,13 @@ gives 1
 err_has "is no index of vitx-cli search"
 cmp docs/images/scenes/two.png "$photos/two.png" || fail "a picture was replaced"
 
+mkfifo "$folder/fifo"
+run "${like[@]}" --index "$folder/fifo" "$photos"
+gives 1
+err_has "is no file"
+run "${like[@]}" --index "$folder/fifo"
+gives 1
+
 check "--index holds lists and several folders"
 printf '%s\n' "$photos/one.png" "$photos/sub" > "$folder/list"
 kept=$folder/kept.vec
@@ -206,7 +213,7 @@ if [ -w "$folder/locked" ]; then
 else
     run "${like[@]}" "$folder/locked"
     gives 0
-    err_has "what is new is not kept"
+    err_has "vectors are not kept"
     out_lines 1
 fi
 chmod 755 "$folder/locked"

@@ -29,7 +29,7 @@ for command in classify embed explain stats eval serve methods info bench; do
     wrong "--quiet takes no value" "$command" --quiet=1
     wrong "no option -x" "$command" -x
 done
-wrong "no command; there are classify, embed, explain, stats, batch, eval, serve, methods, info, bench; vitx-cli -h says"
+wrong "no command; there are classify, embed, search, explain, stats, batch, eval, serve, methods, info, bench; vitx-cli -h says"
 wrong "did you mean classify?" clasify
 wrong "no command xyzzy" xyzzy
 wrong "the command comes before" --json classify

@@ -436,7 +436,7 @@ static double product(const float *a, const float *b, int units)
     return sum;
 }
 
-/* Best first, of equal ones the earlier, -1 and 0 behind the last one; as the plain search has it. */
+/* Best first, of equal ones the earlier, -1 and 0 behind the last one: a plain search. */
 static void check_nearest(const int64_t *index, const float *score, int k, const float *vectors,
                           int n, int units, const float *query, const int64_t *ids)
 {

@@ -214,6 +214,9 @@ static void tell_of_update(const struct search *s, int before, int broken)
     if (added > 0 && s->place && s->index.writable && !s->index.full)
         complain("note", "%s: %d picture%s embedded, kept there", s->place, added,
                  added == 1 ? "" : "s");
+    else if (added > 0 && s->place && s->index.files[0] >= 0 && !s->index.full)
+        complain("note", "%s cannot be written to: %d new picture%s not kept", s->place, added,
+                 added == 1 ? " is" : "s are");
     else if (added > 0 && !s->place)
         complain("note", "the vectors are not kept; --index FILE keeps them");
 }

@@ -102,7 +102,7 @@ static void print_heading(const struct queries *q, const struct query *query,
 /* Rows that can be read; how many. */
 static int fill_rows(struct row *rows, const struct found *found, const struct index *index,
                      const struct queries *q, const struct query *query,
-                     const struct pictures *pictures, double threshold, int *status)
+                     const struct pictures *pictures, int *status)
 {
     float *vector = malloc((size_t)q->units * sizeof *vector);
     int count = 0;
@@ -110,7 +110,7 @@ static int fill_rows(struct row *rows, const struct found *found, const struct i
         complain(NULL, "no memory");
         *status = SOME_FAILED;
     }
-    for (int i = 0; vector && i < found->count && (double)found->scores[i] >= threshold; i++) {
+    for (int i = 0; vector && i < found->count; i++) {
         if (fill_row(&rows[count], found, i, index, q, query, pictures, vector))
             count++;
         else
@@ -145,8 +145,7 @@ int print_found(const struct found *found, const struct index *index, const stru
         complain(NULL, "no memory");
         return SOME_FAILED;
     }
-    const int count =
-        fill_rows(rows, found, index, queries, query, pictures, settings->threshold, &status);
+    const int count = fill_rows(rows, found, index, queries, query, pictures, &status);
     progress_before_results();
     if (!settings->json)
         print_heading(queries, query, settings, rows, count);

@@ -7,8 +7,8 @@
  *      blocks  u32 "VXSB" | u32 entries | u32 vectors | u32 0 | u64 bytes of the table |
  *              u64 sum of the table | u64 sum of the vectors | u64 its place in the file |
  *              u64 sum of all that | table | f32 vectors [vectors, units]
- *      table   of each entry: i64 size | i64 mtime | u32 bytes of its name | u32 bytes of its error,
- *              then both texts with a zero byte each; filled up with 0 to 8 bytes
+ *      table   of each entry: i64 size | i64 mtime | u32 bytes of its name | u32 bytes of its
+ *              error, then both texts with a zero byte each; filled up with 0 to 8 bytes
  *
  * An entry with an error has no vector; one of size -1 is gone. A later entry of a name stands in
  * place of an earlier one. A block that is not whole ends the file: whoever writes cuts it off.
@@ -72,8 +72,9 @@ enum index_for {
 };
 
 /* path NULL: an index that is lost at the end. terms: what its vectors depend on, lines of
- * "name: value". A folder that cannot be written to is a note, and so is a lock that another process
- * has. Complains where it is not DONE: an exit status. index_close() whatever comes of it. */
+ * "name: value". A folder that cannot be written to is a note, and so is a lock that another
+ * process has. Complains where it is not DONE: an exit status. index_close() whatever comes of
+ * it. */
 int index_open(struct index *index, const char *path, const char *terms, int units,
                enum index_for what, bool quiet);
 void index_close(struct index *index);

@@ -75,17 +75,18 @@ static int failed(const struct index *index, int error)
 static int open_unwritable(struct index *index, bool quiet)
 {
     const int error = errno;
-    index->files[0] = open(index->path, O_RDONLY | O_CLOEXEC);
-    if (!quiet)
-        complain("note", "%s: %s: what is new is not kept", index->path, strerror(error));
+    index->files[0] = open(index->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (!quiet && index->files[0] < 0)
+        complain("note", "%s: %s: vectors are not kept", index->path, strerror(error));
     return DONE;
 }
 
+/* A pipe is not waited for: it is no file, which is said later. */
 static int open_file(struct index *index, enum index_for what, bool quiet)
 {
     for (;;) {
         const int flags = what == INDEX_TO_READ ? O_RDONLY : O_RDWR | O_CREAT;
-        const int fd = open(index->path, flags | O_CLOEXEC, 0666);
+        const int fd = open(index->path, flags | O_CLOEXEC | O_NONBLOCK, 0666);
         if (fd < 0 && what == INDEX_TO_WRITE &&
             (errno == EACCES || errno == EROFS || errno == EPERM))
             return open_unwritable(index, quiet);
@@ -214,7 +215,7 @@ static const char *text_at(const char *table, size_t bytes, size_t *at, uint32_t
     return text;
 }
 
-/* The entries of a table; those with a vector into rows[vectors]. 1: done, 0: the table is no table,
+/* The entries of a table; those with a vector into rows[vectors]. 1: done, 0: the table is none,
  * -1: no memory. */
 static int take_entries(struct index *index, const struct block_head *h, const char *table,
                         int *rows)

@@ -221,7 +221,8 @@ int scan(struct found *found, int *damaged, struct index *index, const struct qu
                                         .finish = merge_piece});
     }
     for (int q = 0; q < queries->count && !s.failed; q++)
-        while (found[q].count < found[q].room && found[q].entries[found[q].count] >= 0)
+        while (found[q].count < found[q].room && found[q].entries[found[q].count] >= 0 &&
+               (double)found[q].scores[found[q].count] >= settings->threshold)
             found[q].count++;
     *damaged = give_up_damaged(index);
     free(s.parts);

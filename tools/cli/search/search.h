@@ -95,8 +95,8 @@ struct found {
 };
 
 /* Of all queries: found [queries->count], with room for settings->top. *damaged: blocks that could
- * not be read; their entries have no vector any more. An exit status; SOME_FAILED is only for memory
- * and Ctrl-C. found_free() whatever comes of it. */
+ * not be read; their entries have no vector any more. An exit status; SOME_FAILED is only for
+ * memory and Ctrl-C. found_free() whatever comes of it. */
 int scan(struct found *found, int *damaged, struct index *index, const struct queries *queries,
          const struct search_settings *settings, int threads);
 void found_free(struct found *found, int count);

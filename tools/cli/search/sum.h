@@ -1,5 +1,5 @@
-/* search/sum.h: a checksum that is as fast as memory, of 64 bits. Not for those who want to deceive:
- * it finds what was torn, cut short or flipped. */
+/* search/sum.h: a checksum of 64 bits that is as fast as memory. It finds what was torn, cut short
+ * or flipped, and not what was made to deceive. */
 #ifndef CLI_SEARCH_SUM_H
 #define CLI_SEARCH_SUM_H
 
