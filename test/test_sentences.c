@@ -428,10 +428,10 @@ END_TEST
 START_TEST(test_measure__colours_have_names)
 {
     struct scene_opts opts = scene_defaults;
-    opts.width = opts.height = 64;
+    opts.width = opts.height = 48;
     struct scene *scene = scene_new(&opts);
     int things = 0, named = 0, of_colour[32] = {0};
-    for (uint64_t i = 0; i < 1500; i++) {
+    for (uint64_t i = 0; i < 600; i++) {
         const struct facts facts = drawn(scene, 51, i);
         for (int k = 0; k < facts.count; k++) {
             const int colour = facts_colour(&facts, k);

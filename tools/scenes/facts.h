@@ -27,7 +27,7 @@ const char *fact_kind_name(enum fact_kind kind);
 /* How many values facts of a kind have: the rows of words.def, or 1. */
 int fact_values(enum fact_kind kind);
 
-/* Facts are numbered from 0 to fact_total()-1. A thing beside itself is among them, always false. */
+/* Facts are numbered from 0 to fact_total()-1. A thing beside itself is among them: never true. */
 int fact_total(void);
 struct fact fact_at(int number);
 int fact_number(const struct fact *fact);

@@ -14,11 +14,11 @@ a batch whether they match, and no text counts as wrong because it was written f
 - A text matches if its cosine is above that of an empty text ("", "a photo of a .", "一张图片"): the
   loss is of the logistic kind (SigLIP, arXiv:2303.15343) with the empty text in place of a bias. So
   "not here" can be asked of any model in CLIP's form: which is nearer, the text or the empty text?
-- Half of the loss is of texts that are nearly right: the same thing in another colour, in another
-  place, on the other side of its neighbour.
-- Every patch learns which thing's texts are nearest, or the empty text where it shows background;
-  whether it belongs to what a sentence speaks of; and, where it does, whether the sentence is true. The
-  class token learns to say what the patches of the objects say.
+- A batch has scenes with a few things in common. Of these every colour and every place is said: so each
+  picture is held against what is nearly right, the same thing in another colour or place.
+- Every patch learns which thing's texts are nearest, or the empty text where it shows background, and
+  which colour and place are true of the thing that it shows. The class token learns to say what the
+  patches of the objects say.
 
 English and Chinese, sentences and templates (weights/templates) by chance. Single precision, one thread.
 """
@@ -41,20 +41,22 @@ from tokenizers import Tokenizer
 from towers import Pair, begin_with, open_channels
 from train import classes, command, prepare
 
-# Until which part of the run; pixels; objects; their size; scenes per step; how many scenes are kept,
-# with what the picture tower makes of them: it does not learn then (0: it learns); how many patches it
-# sees, those that show objects first (0: all; FLIP, arXiv:2212.00794).
+# Until which part of the run; pixels; objects; their size; scenes per step; how many scenes are drawn at
+# once; whether the picture tower learns, or stays and has looked at them once; how many patches it sees,
+# those that show objects first (0: all; FLIP, arXiv:2212.00794).
 PHASES = [
-    (0.10, 112, "1-3", 0.45, 0.95, 64, 2400, 0),
-    (0.85, 112, "1-3", 0.45, 0.95, 32, 0, 28),
-    (1.00, 112, "1-3", 0.45, 0.95, 32, 0, 0),
+    (0.15, 112, "1-3", 0.45, 0.95, 64, 2400, False, 0),
+    (0.85, 112, "1-3", 0.45, 0.95, 32, 3200, True, 28),
+    (1.00, 112, "1-3", 0.45, 0.95, 32, 1600, True, 0),
 ]
+VISITS = 3  # how often every scene that was drawn is taken, before others are drawn
+CLASSES, RELATIONS = 4, 6  # of a step: things of which every colour and place is said; scenes of relations
 TRAIN, VALIDATION = 101, 1000001  # seeds; export_pair.py reports on another
 LR_PICTURES, LR_TEXTS, WARM_UP, DECAY, CLIP, EMA = 4e-4, 2e-3, 0.005, 0.05, 1.0, 0.997
 GENTLE = 150  # steps until the picture tower learns at its full rate
 FROZEN = 3  # blocks that stay as weights/scenes has them: a third less to compute
 LATE = 0.25  # share of the scenes where the class token reads the patches in the last block alone
-PATCHES, DETAIL, WHOLE = 0.5, 1.0, 1.0  # weights of the patches' losses
+CHOICE, PATCHES, DETAIL, WHOLE = 0.5, 0.5, 0.5, 1.0  # weights of losses
 TEMPLATES = 0.4  # share of texts made by a template
 CONTEXT = 32
 EMPTY = ["", "a photo of a .", "a picture", "nothing", "一张图片", "一张的照片", "什么都没有"]
@@ -167,43 +169,26 @@ def embed_texts(pair, tokens, texts, batch=256):
 
 
 class Batch:
-    """Which texts a batch gets: facts [m], texts [m], own [n,m]: written for that picture."""
+    """Which texts a batch gets: all things, all counts, all colours and places of some things that many of
+    the scenes have, and some relations. `chosen` [m]: facts; `groups`: (thing, kind, columns)."""
 
-    def __init__(self, facts, templates, truth, dice):
+    def __init__(self, facts, templates, truth, classes, dice):
         self.facts, self.templates, self.truth, self.dice = facts, templates, truth, dice
-        self.chosen, self.owners = [], []
-        for thing in range(facts.things):
-            self.add(-1, facts.at[0, thing, 0][0])
-        for count in facts.at[3, 0, 0]:
-            self.add(-1, count)
-        for i in range(len(truth)):
-            self.about(i)
-        self.chosen, self.owners = np.array(self.chosen), np.array(self.owners)
-
-    def add(self, owner, fact):
-        self.chosen.append(int(fact))
-        self.owners.append(owner)
-
-    def some(self, i, facts, wanted, count):
-        found = facts[self.truth[i, facts] == wanted]
-        for fact in self.dice.permutation(found)[:count]:
-            self.add(i, fact)
-
-    def about(self, i):
-        facts = self.facts
-        there = self.dice.permutation([k for k in range(facts.things) if self.truth[i, k] == 1])
-        # the thing whose colour has a name, if there is one
-        named = [k for k in there if (self.truth[i, facts.at[1, k, 0]] == 1).any()]
-        colours = facts.at[1, (named or list(there))[0], 0]
-        self.some(i, colours, 1, 1)
-        self.some(i, colours, 0, 2)
-        places = facts.at[2, there[0], 0]
-        self.some(i, places, 1, 1)
-        self.some(i, places, 0, 1)
-        if len(there) > 1:
-            relations = facts.at[4, there[0], there[1]]
-            self.some(i, relations, 1, 1)
-            self.some(i, relations, 0, 1)
+        self.chosen = [int(facts.at[0, thing, 0][0]) for thing in range(facts.things)]
+        self.chosen += facts.at[3, 0, 0].tolist()
+        self.groups = []
+        for thing in classes:
+            for kind in (1, 2):
+                numbers = facts.at[kind, int(thing), 0].tolist()
+                self.groups.append((int(thing), kind, range(len(self.chosen), len(self.chosen) + len(numbers))))
+                self.chosen += numbers
+        several = np.flatnonzero((truth[:, :facts.things] == 1).sum(1) > 1)
+        for i in dice.permutation(several)[:RELATIONS]:
+            there = dice.permutation([k for k in range(facts.things) if truth[i, k] == 1])
+            numbers = facts.at[4, int(there[0]), int(there[1])]
+            for wanted in (0, 1):
+                self.chosen += dice.permutation(numbers[truth[i, numbers] == wanted])[:1].tolist()
+        self.chosen = np.array(self.chosen)
 
     def text(self, fact):
         language = int(self.dice.integers(2))
@@ -220,8 +205,12 @@ class Batch:
         """[n,m]: 0, 1, 2 for neither."""
         return torch.from_numpy(self.truth[:, self.chosen].astype(np.int64))
 
-    def own(self):
-        return torch.from_numpy(self.owners[None] == np.arange(len(self.truth))[:, None])
+    def near(self):
+        """[n,m]: texts that say something else than what is there of things that are there."""
+        facts, chosen = self.facts, self.chosen
+        there = self.truth[:, facts.thing[chosen]] == 1
+        there &= (facts.kind[chosen] != 4) | (self.truth[:, facts.other[chosen]] == 1)
+        return torch.from_numpy(there & np.isin(facts.kind[chosen], (1, 2, 4)))
 
 
 def balanced(logits, match, where):
@@ -230,47 +219,59 @@ def balanced(logits, match, where):
     return 0.5 * (F.softplus(-logits[right]).mean() + F.softplus(logits[wrong]).mean())
 
 
-def patch_losses(pair, patches, texts, empty, batch, shares, own):
-    """patches [n,t,e], texts [m,e]; shares [n,t,1+things] of pixels, 0 the background."""
-    things, scale = shares.shape[2] - 1, pair.patch_scale.exp()
-    nothing = patches @ empty
-    logits = torch.cat([nothing[..., None], patches @ texts[:things].T], 2) * scale
-    which = -(shares * F.log_softmax(logits, -1)).sum(-1).mean()
-    # what a sentence for this picture speaks of: its first thing
-    i, j = own.nonzero(as_tuple=True)
-    thing = torch.from_numpy(batch.facts.thing[batch.chosen])[j]
-    target = shares[i, :, 1 + thing] * (batch.matches()[i, j] == 1)[:, None]
-    logits = (patches[i] @ texts[j][:, :, None])[..., 0].sub(nothing[i]) * scale
-    speaks = F.binary_cross_entropy_with_logits(logits, target)
-    # and on that thing's patches whether it is true
-    match = batch.matches()[i, j][:, None].expand_as(logits)
-    detail = balanced(logits, match, shares[i, :, 1 + thing] > 0.4)
-    return which + 0.5 * speaks, detail
+def among(logits, match):
+    """Of a group's texts [...,c], which of them is true: -log of what the true ones get, without those that
+    are neither; and where there is a true one at all."""
+    known = logits.masked_fill(match == 2, -1e4)
+    true = known.masked_fill(match != 1, -1e4)
+    return known.logsumexp(-1) - true.logsumexp(-1), (match == 1).any(-1)
+
+
+def choices(pair, directions, texts, batch, match, shares):
+    """Which colour, which place: asked of the picture, and of every patch of the thing."""
+    whole, parts = [], []
+    for thing, _, columns in batch.groups:
+        columns = list(columns)
+        rows = (match[:, thing] == 1).nonzero()[:, 0]
+        cosines = directions[rows] @ texts[columns].T
+        one, asked = among(cosines[:, 0] * pair.logit_scale.exp(), match[rows][:, columns])
+        whole.append(one[asked])
+        every, _ = among(cosines[:, 1:] * pair.patch_scale.exp(), match[rows][:, None, columns])
+        parts.append(every[asked[:, None] & (shares[rows, :, 1 + thing] > 0.4)])
+    return torch.cat(whole).mean(), torch.cat(parts).mean()
+
+
+def which_thing(pair, patches, texts, empty, shares):
+    """patches [n,t,e], texts of the things [k,e]; shares [n,t,1+k] of pixels, 0 the background."""
+    logits = torch.cat([(patches @ empty)[..., None], patches @ texts.T], 2) * pair.patch_scale.exp()
+    return -(shares * F.log_softmax(logits, -1)).sum(-1).mean()
 
 
 def losses(pair, seen, facts, templates, tokens, dice):
-    """`seen`: tokens of the picture tower, and what prepare() and the facts say of the scenes."""
-    hidden, shares, present, truth = seen
-    batch = Batch(facts, templates, truth, dice)
+    """`seen`: tokens of the picture tower, what prepare() and the facts say of the scenes, and the things
+    that many of them have."""
+    hidden, shares, present, truth, classes = seen
+    batch = Batch(facts, templates, truth, classes, dice)
     directions = pair.directions(hidden)
-    texts = embed_texts(pair, tokens, batch.texts() + [EMPTY[dice.integers(len(EMPTY))]], 150)
+    texts = embed_texts(pair, tokens, batch.texts() + [EMPTY[dice.integers(len(EMPTY))]], 60)
     texts, empty = texts[:-1], texts[-1]
-    match, own, scale = batch.matches(), batch.own(), pair.logit_scale.exp()
+    match, near, scale = batch.matches(), batch.near(), pair.logit_scale.exp()
     cosines = directions[:, 0] @ texts.T
     logits = (cosines - (directions[:, 0] @ empty)[:, None]) * scale
-    every = balanced(logits, match, torch.ones_like(own))
-    hard = balanced(logits, match, own)
+    every = balanced(logits, match, torch.ones_like(near))
+    hard = balanced(logits, match, near)
     target = present / present.sum(1, keepdim=True).clamp(min=1)
     which = -(target * F.log_softmax(cosines[:, :facts.things] * scale, -1)).sum(-1).mean()
     # the picture is what its objects' patches say, every object as loud
     weights = shares[:, :, 1:] / shares[:, :, 1:].sum(1, keepdim=True).clamp(min=0.1)
     said = F.normalize((weights.sum(2, keepdim=True) * directions[:, 1:]).sum(1), dim=-1).detach()
     whole = 1 - (directions[:, 0] * said).sum(1).mean()
-    local, detail = patch_losses(pair, directions[:, 1:], texts, empty, batch, shares, own)
+    local = which_thing(pair, directions[:, 1:], texts[:facts.things], empty, shares)
+    choice, detail = choices(pair, directions, texts, batch, match, shares)
     with torch.no_grad():
-        right = ((logits > 0) == (match == 1))[own & (match < 2)].float().mean()
-    loss = every + hard + 0.5 * which + PATCHES * local + DETAIL * detail + WHOLE * whole
-    return loss, torch.stack([every, hard, which, local, detail, whole, right]).detach()
+        right = ((logits > 0) == (match == 1))[near & (match < 2)].float().mean()
+    loss = every + hard + 0.5 * which + CHOICE * choice + PATCHES * local + DETAIL * detail + WHOLE * whole
+    return loss, torch.stack([every, hard, which, choice, local, detail, whole, right]).detach()
 
 
 # ------------------------------------------------------------------ measuring ----------------
@@ -402,22 +403,31 @@ def look(pair, facts, scenes, late, some=0):
     return pair.vision_model(x.float(), late, where), shares, present, truth
 
 
-class Kept:
-    """Batches of the same scenes again and again, with what the picture tower makes of them."""
+class Pool:
+    """Batches of scenes that have a few things in common, from some thousand at a time."""
 
-    def __init__(self, pair, facts, scenes, batch, keep):
-        with torch.no_grad():
-            seen = [look(pair, facts, scenes.next(), LATE) for _ in range(keep // batch)]
-        scenes.close()
-        self.parts = [torch.cat(p) if torch.is_tensor(p[0]) else np.concatenate(p) for p in zip(*seen)]
-        self.batch, self.all = batch, len(self.parts[0])
+    def __init__(self, pair, facts, scenes, phase):
+        _, _, _, _, _, self.batch, self.count, self.learns, self.some = phase
+        self.pair, self.facts, self.scenes, self.left = pair, facts, scenes, 0
+
+    def fill(self):
+        drawn = [self.scenes.next() for _ in range(self.count // self.batch)]
+        if not self.learns:
+            with torch.no_grad():
+                drawn = [look(self.pair, self.facts, scenes, LATE) for scenes in drawn]
+        self.parts = [torch.cat(p) if torch.is_tensor(p[0]) else np.concatenate(p) for p in zip(*drawn)]
+        self.rows = [np.flatnonzero(self.parts[-1][:, k] == 1) for k in range(self.facts.things)]
+        self.left = VISITS * len(drawn)
 
     def next(self, dice):
-        rows = dice.permutation(self.all)[:self.batch]
-        return [p[torch.from_numpy(rows)] if torch.is_tensor(p) else p[rows] for p in self.parts]
-
-    def close(self):
-        pass
+        """As losses() wants it."""
+        if not self.left:
+            self.fill()
+        self.left -= 1
+        classes = dice.permutation([k for k in range(self.facts.things) if len(self.rows[k])])[:CLASSES]
+        rows = np.concatenate([dice.choice(self.rows[k], self.batch // CLASSES) for k in classes])
+        taken = [p[torch.from_numpy(rows)] if torch.is_tensor(p) else p[rows] for p in self.parts]
+        return (*(look(self.pair, self.facts, taken, LATE, self.some) if self.learns else taken), classes)
 
 
 class Trainer:
@@ -495,25 +505,23 @@ class Trainer:
             print(f"  {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items() if "asked" not in k), flush=True)
 
     def run_phase(self):
-        until, size, objects, smallest, largest, batch, keep, some = PHASES[self.phase]
+        until, size, objects, smallest, largest, batch, *_ = PHASES[self.phase]
         sets = fixed(self.args.scenes, self.facts.total, VALIDATION, self.args.validate, size, "1-3", smallest, largest)
         scenes = Scenes(argv(self.args, TRAIN + 10 * (self.args.seed - 1) + self.phase, self.drawn, size, objects, smallest, largest),
                         batch, size, self.facts.total)
         before, start = self.elapsed, time.time()
-        if keep:
-            scenes = Kept(self.pair, self.facts, scenes, batch, keep)
+        pool = Pool(self.pair, self.facts, scenes, PHASES[self.phase])
         logged, saved, sums, count = start, start, 0, 0
         while self.done() < until:
             dice = np.random.default_rng([self.args.seed, self.phase, self.drawn])
-            seen = scenes.next(dice) if keep else look(self.pair, self.facts, scenes.next(), LATE, some)
-            sums, count = sums + self.step(seen, dice), count + 1
+            sums, count = sums + self.step(pool.next(dice), dice), count + 1
             self.drawn += batch
             now = time.time()
             self.elapsed = before + now - start
             if now - logged >= self.args.log:
-                every, hard, which, local, detail, whole, right = sums / count
+                every, hard, which, choice, local, detail, whole, right = sums / count
                 print(f"{time.strftime('%H:%M:%S')} {100 * self.done():5.1f} % {size} px {self.drawn} scenes, "
-                      f"{count * batch / (now - logged):.1f}/s, loss {every:.3f} hard {hard:.3f} which {which:.3f} "
+                      f"{count * batch / (now - logged):.1f}/s, loss {every:.3f} hard {hard:.3f} which {which:.3f} choice {choice:.3f} "
                       f"patches {local:.3f} detail {detail:.3f} whole {whole:.3f}, right {right:.3f}, scales {self.pair.logit_scale.exp():.1f} "
                       f"{self.pair.patch_scale.exp():.1f}", flush=True)
                 logged, sums, count = now, 0, 0
