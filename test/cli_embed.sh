@@ -28,7 +28,7 @@ gives 1
 
 check "what is explained of an embedding"
 e=(explain -m "$clip" --method gradcam)
-wrong "needs --unit, --vector or --like" "${e[@]}" -o "$folder/e.json" $picture
+wrong "needs --text, --unit, --vector or --like" "${e[@]}" -o "$folder/e.json" $picture
 wrong "the model has no classes" "${e[@]}" --target 1 -o "$folder/e.json" $picture
 wrong "the model has classes" explain -m $model --method gradcam --unit 1 -o "$folder/e.json" $picture
 wrong "the model has no classes" "${e[@]}" --unit 1 --score probability -o "$folder/e.json" $picture
