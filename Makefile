@@ -108,7 +108,7 @@ FUZZ_SRC := $(sort $(filter-out $(if $(filter AVIF:% HEIF:%,$(PICTURES)),,%/fuzz
 REPLAYS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/replay_%)
 FUZZERS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/fuzz_%)
 FUZZ_OBJ := $(B)/test/fuzz/fuzz.o $(B)/test/archive.o
-EXAMPLES := $(B)/example_c $(B)/example_report $(B)/example_cpp $(B)/face $(B)/plugin_user
+EXAMPLES := $(B)/example_c $(B)/example_report $(B)/example_words $(B)/example_cpp $(B)/face $(B)/plugin_user
 ABIS     := $(addprefix $(B)/test/plugin/,abi.o abi_version.o abi_struct.o)
 DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d \
     $(TWIN_OBJ:.o=.d) $(TWIN_TEST:.o=.d) $(CUDA_OBJ:.o=.d) $(ABIS:.o=.d) \
@@ -341,6 +341,8 @@ C_USER = $(Q)$(CC) -std=c11 $(WARNINGS) $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) 
 $(B)/example_c: docs/examples/example.c
 	$(C_USER)
 $(B)/example_report: docs/examples/report.c
+	$(C_USER)
+$(B)/example_words: docs/examples/words.c
 	$(C_USER)
 $(B)/plugin_user: test/plugin/user.c
 	$(C_USER)

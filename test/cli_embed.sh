@@ -28,7 +28,7 @@ gives 1
 
 check "what is explained of an embedding"
 e=(explain -m "$clip" --method gradcam)
-wrong "needs --unit, --vector or --like" "${e[@]}" -o "$folder/e.json" $picture
+wrong "needs --text, --unit, --vector or --like" "${e[@]}" -o "$folder/e.json" $picture
 wrong "the model has no classes" "${e[@]}" --target 1 -o "$folder/e.json" $picture
 wrong "the model has classes" explain -m $model --method gradcam --unit 1 -o "$folder/e.json" $picture
 wrong "the model has no classes" "${e[@]}" --unit 1 --score probability -o "$folder/e.json" $picture
@@ -38,7 +38,7 @@ wrong "versus is 7, the model has 7 numbers in its embedding" "${e[@]}" --unit 1
 wrong "that is the unit" "${e[@]}" --unit 1 --versus 1 -o "$folder/e.json" $picture
 wrong "one of them" "${e[@]}" --unit 1 --like $other -o "$folder/e.json" $picture
 wrong "is for --score cosine or dot" "${e[@]}" --like $other --score logit -o "$folder/e.json" $picture
-wrong "is for --vector or --like" "${e[@]}" --unit 1 --score cosine -o "$folder/e.json" $picture
+wrong "is for --vector, --like or --text" "${e[@]}" --unit 1 --score cosine -o "$folder/e.json" $picture
 wrong "a vector of 7 numbers is needed" "${e[@]}" --vector test/golden/models/siglip-hf/logits.npy -o "$folder/e.json" $picture
 run "${e[@]}" --vector $other -o "$folder/e.json" $picture
 gives 1
@@ -73,7 +73,7 @@ right "${v[@]}" --vector "$folder/v.npy" --score dot --json $picture
 right eval -m $clip --method gradcam --metric deletion --like $other $picture
 out_has "^random +$number"
 wrong "one of them" "${v[@]}" --target 1 --like $other $picture
-wrong "is for --vector or --like" "${v[@]}" --score cosine $picture
+wrong "is for --vector, --like or --text" "${v[@]}" --score cosine $picture
 wrong "a vector of 7 numbers is needed" "${v[@]}" --vector test/golden/models/siglip-hf/logits.npy $picture
 wrong "would replace the picture" eval -m $clip --method gradcam --metric deletion --like "$folder/like.png" --curves "$folder/like.png" $picture
 wrong "--like cannot be given" eval --method gradcam --scenes 2 --like $other

@@ -51,5 +51,17 @@ if "$BUILD/example_report" $model "$folder/got.html" "$folder/missing.png" > "$f
     fail "example_report succeeds without a picture"
 fi
 grep -q missing.png "$folder/error" || fail "example_report does not name the missing picture"
+# Labels that are texts, and the words of the best one.
+pair=test/golden/words/chinese-clip view=test/golden/texts/picture.png
+"$OUT/vitx-cli" classify -m $pair --label 'a photo of a cat' --label 一张狗的照片。 $view > "$folder/table" || fail "vitx-cli classify failed"
+sed -e 1d -e 's/^ *//' "$folder/table" > "$folder/want"
+"$BUILD/example_words" $pair $view 'a photo of a cat' 一张狗的照片。 > "$folder/got" || fail "example_words failed"
+cmp <(head -n 2 "$folder/got") "$folder/want" || fail "example_words prints something else than vitx-cli"
+[ "$(sed -e 1,2d -e 's/^[-+][0-9.]*  //' "$folder/got" | tr -d '\n')" = 一张狗的照片。 ] ||
+    fail "example_words prints other words: $(cat "$folder/got")"
+if "$BUILD/example_words" $model $view cat > "$folder/got" 2> "$folder/error"; then
+    fail "example_words succeeds with a model of classes"
+fi
+grep -q "classes of its own" "$folder/error" || fail "example_words does not say why"
 "$BUILD/face" "$folder" || fail "vitx.hpp is not what the C functions are"
 exit $failed

@@ -88,6 +88,54 @@ static void embeddings(const vitx::image &picture)
     expect(std::fabs(square - 1) < 1e-5, "its length");
 }
 
+static void texts(const std::string &folder)
+{
+    const vitx::image picture("test/golden/texts/picture.png");
+    vitx::model model("test/golden/words/clip");
+    vitx::context context(model);
+    const vitx::texts tower(model);
+    const std::vector<std::string> list{"a photo of a cat", "\xe4\xb8\x80\xe5\x8f\xaa\xe7\x8b\x97"};
+    const std::string cache = folder + "/labels.vitx";
+    std::remove(cache.c_str());
+    const vitx::label_set plain(tower, list), framed(tower, list, {"a photo of the {}."}, cache),
+        again(tower, list, {"a photo of the {}."}, cache);
+    expect(plain.info().count == 2 && std::strcmp(plain.label(1), list[1].c_str()) == 0, "labels");
+    expect(std::strcmp(plain.label(2), "") == 0, "no label");
+    expect(framed.info().templates == 1 && !framed.info().cached, "a template");
+    expect(again.info().cached && again.vectors()[0] == framed.vectors()[0], "cached labels");
+    const std::vector<vitx_prediction> top = context.classify(picture, plain, 3),
+                                       both = context.classify({&picture, &picture}, framed, 2);
+    expect(top.size() == 3 && top[2].index == -1 && both.size() == 4, "sizes of answers");
+    const std::vector<float> vector = context.embed(picture);
+    expect(plain.rank(vector, 1)[0].index == top[0].index, "a vector's labels");
+    try {
+        plain.rank(std::vector<float>(3), 1);
+        expect(false, "a vector of another length");
+    } catch (const std::invalid_argument &) {
+    }
+    const std::vector<float> ends = tower.embed(list, true);
+    expect(ends.size() == 2 * static_cast<std::size_t>(tower.info().units), "vectors of texts");
+    expect(ends[0] == plain.vectors()[0], "a label's vector");
+    const std::vector<vitx_text_token> tokens = tower.tokens(list[0]);
+    expect(tokens.size() == 7 && tokens[1].start == 0 && tokens[1].end == 1, "tokens");
+    const vitx::map map =
+        context.explain(picture, vitx::explain_opts("gradcam", tower, "a cat", "a dog"));
+    expect(map.info().explains == VITX_EXPLAINED_TEXT, "a map of a text");
+    expect(std::strcmp(map.info().versus_text, "a dog") == 0, "a text against it");
+    vitx_words_opts opts = vitx::words_opts("a cat");
+    const vitx::words words = context.explain_words(picture, tower, opts);
+    opts.vector = vector.data();
+    expect(words.info().count == 2, "words");
+    expect(tower.explain_words(opts).info().value == words.info().value, "words of a vector");
+    vitx::report report(model);
+    report.add(picture, "p.png");
+    report.add(map);
+    report.add(words);
+    report.run(context, picture);
+    expect(report.write().find("\"sentences\":[{\"text\":\"a cat\"") != std::string::npos,
+           "a sentence in a report");
+}
+
 static void reports(const vitx::image &picture)
 {
     vitx::model model("test/golden/models/deit-hf");
@@ -307,8 +355,10 @@ int main(int count, char **arguments)
         memory_files(picture);
         gradients(picture);
         maps(picture);
-        if (count > 1)
+        if (count > 1) {
             files(arguments[1]);
+            texts(arguments[1]);
+        }
     } catch (const std::exception &e) {
         std::printf("face: %s\n", e.what());
         return 1;

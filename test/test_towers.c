@@ -340,7 +340,7 @@ START_TEST(test_vector__bad_requests)
     vitx_explain_opts o = VITX_EXPLAIN_OPTS_INIT;
     o.method = "gradcam";
     o.score = VITX_SCORE_COSINE;
-    refuse(&s, &o, VITX_INVALID, "neither a vector nor a picture");
+    refuse(&s, &o, VITX_INVALID, "no vector, picture or text is given");
     o.score = (vitx_score)6;
     refuse(&s, &o, VITX_INVALID, "no vitx_score");
     o.score = VITX_SCORE_AUTO;
@@ -360,7 +360,7 @@ START_TEST(test_vector__bad_requests)
     refuse(&s, &o, VITX_INVALID, "score cosine or dot");
     o.score = VITX_SCORE_AUTO;
     o.like = s.image;
-    refuse(&s, &o, VITX_INVALID, "both a vector and a picture");
+    refuse(&s, &o, VITX_INVALID, "two are given");
     o.like = NULL;
     vector[4] = NAN;
     refuse(&s, &o, VITX_INVALID, "number 4 of the vector is a NaN");

@@ -2,7 +2,7 @@
 #ifndef VITX_CONTEXT_HPP
 #define VITX_CONTEXT_HPP
 
-#include <vitx/model.hpp>
+#include <vitx/texts.hpp>
 
 namespace vitx
 {
@@ -55,6 +55,22 @@ class context
     {
         std::vector<vitx_prediction> top(size_of(in.count) * size_of(k));
         check(vitx_classify_inputs(get(), in.data, in.count, in.height, in.width, top.data(), k));
+        return top;
+    }
+    /** The k best labels that are texts; entries beyond the labels have index -1. Labels live as
+     *  long as the set. */
+    std::vector<vitx_prediction> classify(const image &picture, const label_set &labels, int k)
+    {
+        return classify(std::vector<const image *>(1, &picture), labels, k);
+    }
+    /** classify() with labels for several pictures: [pictures, k]. */
+    std::vector<vitx_prediction> classify(const std::vector<const image *> &pictures,
+                                          const label_set &labels, int k)
+    {
+        const std::vector<const vitx_image *> handles = handles_of(pictures);
+        std::vector<vitx_prediction> top(handles.size() * size_of(k));
+        check(vitx_classify_texts(get(), handles.data(), static_cast<int>(handles.size()),
+                                  labels.get(), top.data(), k));
         return top;
     }
     /** The embedding of a picture by a model without classes; `normalize`: its length becomes 1. */
@@ -120,6 +136,13 @@ class context
                                              static_cast<int>(handles.size()), opts.data(),
                                              static_cast<int>(opts.size()));
         return take(out, status);
+    }
+    /** Which words of opts.text match a picture. */
+    words explain_words(const image &picture, const texts &tower, const vitx_words_opts &opts)
+    {
+        vitx_words *out;
+        check(vitx_explain_words(&out, tower.get(), get(), picture.get(), &opts));
+        return words(out);
     }
     /** Memory that explain() with these options needs in addition. */
     std::size_t explain_bytes(const std::vector<vitx_explain_opts> &opts)

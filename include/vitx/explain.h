@@ -206,7 +206,8 @@ typedef struct vitx_words_opts {
                              it) of x * d cosine / d x, signed. "relevance": the text side
                              of Chefer, Gur & Wolf 2021 (hila-chefer/Transformer-MM-Explainability
                              @ 58eaea8, CLIP_explainability.ipynb), but through all blocks: R +=
-                             mean_h max(dA A, 0) R, the row that becomes the vector. Never below 0 */
+                             mean_h max(dA A, 0) R, the row that becomes the vector; never
+                             below 0                                                            */
     const float *vector; /**< [K] the picture's vector, as vitx_embed() gives it, of any length, if
                               the program has it already: then the picture is not run, and context
                               and image may be NULL. NULL: none                                 */

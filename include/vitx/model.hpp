@@ -166,6 +166,18 @@ struct release {
     {
         vitx_map_free(handle);
     }
+    void operator()(vitx_texts *handle) const noexcept
+    {
+        vitx_texts_free(handle);
+    }
+    void operator()(vitx_label_set *handle) const noexcept
+    {
+        vitx_label_set_free(handle);
+    }
+    void operator()(vitx_words *handle) const noexcept
+    {
+        vitx_words_free(handle);
+    }
     void operator()(vitx_basis *handle) const noexcept
     {
         vitx_basis_free(handle);

@@ -235,6 +235,11 @@ class report
     {
         check(vitx_report_add_map(get(), one.get(), label));
     }
+    /** The words of a text that was explained, for the picture that was added last. */
+    void add(const words &sentence)
+    {
+        check(vitx_report_add_words(get(), sentence.get()));
+    }
     void add(const std::vector<vitx_prediction> &top)
     {
         check(vitx_report_add_predictions(get(), top.data(), static_cast<int>(top.size())));

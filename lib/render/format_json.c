@@ -11,10 +11,11 @@
  * layer and head are a number, "all", or null where there is none; query is null for the mean over
  * the patches; explains is "class", "unit", "vector", "picture" or "text"; target is null for the
  * last three, logit for a vector and a picture, probability for all but a class and a text, and for
- * outputs that are plain numbers; text and what follows it are there for a text alone; score is "logit", "probability", "difference", "cosine" or "dot", null with value where
- * the method explains none; versus is null but for a difference, base_value and completeness_error
- * where the method has no baseline; channels is null for one number per patch, mask
- * for a map that is no mask.
+ * outputs that are plain numbers; text and what follows it are there for a text alone; score is
+ * "logit", "probability", "difference", "cosine" or "dot", null with value where the method
+ * explains none; versus is null but for a difference, base_value and completeness_error where the
+ * method has no baseline; channels is null for one number per patch, mask for a map that is no
+ * mask.
  */
 #include <math.h>
 

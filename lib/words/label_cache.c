@@ -13,6 +13,21 @@ enum { MAGIC = sizeof magic - 1, NUMBERS = 3, HEAD = MAGIC + VX_SHA256 + NUMBERS
 
 /* -------------------------------------------------------------------------- the key ------- */
 
+/* What the files beside the weights say of the tower: the same weights give other vectors with
+ * another activation, or read at another row. */
+static void add_tower(vx_sha256 *hash, const vitx_texts *t)
+{
+    const vx_arch *a = &t->model->arch;
+    const vx_text_rules *r = &t->model->text;
+    const int numbers[] = {
+        a->depth,      a->width,  a->heads,     a->hidden,       (int)a->act,      a->swiglu,
+        (int)a->pool,  a->causal, a->post_norm, a->rms,          a->norm_stays,    a->classes,
+        (int)r->where, r->end,    r->context,   vx_words_pad(t), r->first_position};
+    vx_sha256_add_text(hash, r->kind);
+    vx_sha256_add(hash, numbers, sizeof numbers);
+    vx_sha256_add(hash, &a->eps, sizeof a->eps);
+}
+
 /* A text and its ids: another tokenizer, or other rules before it, make other ids. */
 static int add_text(vx_sha256 *hash, vx_tokens *tokens, const vitx_texts *t, const char *text)
 {
@@ -50,6 +65,7 @@ int vx_label_key_make(vx_label_key *out, const vitx_label_set *set, vitx_texts *
     VX_TRY(vitx_context_get_info(&info, t->context));
     vx_sha256_begin(&hash);
     vx_sha256_add_text(&hash, weights);
+    add_tower(&hash, t);
     vx_sha256_add_text(&hash, info.device);
     vx_sha256_add_text(&hash, info.precision);
     VX_TRY(add_texts(&hash, set, t, opts));

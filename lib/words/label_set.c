@@ -12,6 +12,7 @@
 
 #include "base/structs.h"
 #include "words/label_cache.h"
+#include "words/segments.h"
 
 #define MAX_LABELS 1000000
 #define MAX_TEMPLATES 10000
@@ -33,16 +34,11 @@ void vitx_label_set_info_init(vitx_label_set_info *out, size_t struct_size)
 
 /* -------------------------------------------------------------------------- checks -------- */
 
-static bool is_blank(const char *text)
-{
-    return text[strspn(text, " \t\r\n\v\f")] == '\0';
-}
-
 static int check_labels(size_t *bytes, const char *const *labels, int n)
 {
     *bytes = 0;
     for (int i = 0; i < n; i++) {
-        if (!labels[i] || is_blank(labels[i]))
+        if (!labels[i] || vx_blank(labels[i]))
             return vx_fail(VITX_INVALID, "label %d is empty", i);
         if (!vx_add_size(bytes, *bytes, strlen(labels[i]) + 1))
             return vx_fail(VITX_INVALID, "the labels are too long");

@@ -47,6 +47,15 @@ static enum kind kind_of(uint32_t c)
     return space ? SPACE : stands_alone(c) ? ALONE : JOINED;
 }
 
+bool vx_blank(const char *text)
+{
+    const size_t bytes = strlen(text);
+    for (size_t at = 0, length; at < bytes; at += length)
+        if (kind_of(decode(text, at, bytes, &length)) != SPACE)
+            return false;
+    return true;
+}
+
 /* The words by their characters alone, at most as many as there are bytes. */
 static int cut(vitx_word *words, const char *text, size_t bytes)
 {

@@ -16,4 +16,7 @@
 int vx_segments(vitx_word **out, int *count, int *of, const char *text, const vx_token *tokens,
                 int token_count, const vitx_hooks *hooks);
 
+/* Whether a text is nothing but white space, that of Unicode included. */
+bool vx_blank(const char *text);
+
 #endif

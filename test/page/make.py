@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 GOLDEN = Path("test/golden/models")
+WORDS = Path("test/golden/words")
 PICTURE = GOLDEN / "picture.png"
 SCENES = Path("docs/images/scenes")
 SHARED = Path("../shared/data")  # the developers' real model and photos; often not there
@@ -29,6 +30,19 @@ class Recipe:
 def golden(name, *more):
     """A tiny random model and its library's picture."""
     return Recipe(["-m", GOLDEN / name], [PICTURE], *(more or ("--method", "rollout")))
+
+
+def texts(name, *list, versus=None):
+    """A tiny random pair of a picture and a text tower."""
+    more = [word for text in list for word in ("--text", text)]
+    more += ["--versus", versus] if versus else []
+    return Recipe(
+        ["-m", WORDS / name],
+        [Path("test/golden/texts/picture.png")],
+        "--method",
+        "gradcam,generic",
+        *more,
+    )
 
 
 def scenes(picture, *more):
@@ -87,6 +101,13 @@ RECIPES = {
         "gradcam,rollout",
         "--like",
         SCENES / "one.png",
+    ),
+    # The random model finds the first two no better than no text, the third better.
+    "texts": lambda lab: texts(
+        "clip", "a photo of a cat", "\u4e00\u5f20\u72d7\u7684\u7167\u7247", "The red car, at night!"
+    ),
+    "texts-zh": lambda lab: texts(
+        "chinese-clip", "a photo of a cat", "\u4e00\u5f20\u72d7\u7684\u7167\u7247", versus="\u725b"
     ),
     "many": lambda lab: many(lab.folder / "many"),
     "dinov2": lambda lab: dinov2(lab.folder / "dinov2"),

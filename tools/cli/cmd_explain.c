@@ -123,7 +123,7 @@ static const struct option options[] = {
      .more =
          "logit: the target's; probability: its softmax or sigmoid; difference: its logit minus "
          "the logit of\n"
-         "--versus. cosine, dot: with --vector or --like. Default auto: the choice of the "
+         "--versus. cosine, dot: with --text, --vector or --like. Default auto: the choice of the "
          "method's authors;\n"
          "with a vector: cosine."},
     {.name = "versus",

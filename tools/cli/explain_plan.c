@@ -163,13 +163,13 @@ static int check_unaimed(struct explain_plan *plan)
         } else if (!fast || list_has(&o->methods, name)) {
             list_free(&kept);
             return wrong_usage("%s explains an answer, and the model has no classes: it needs "
-                               "--unit, --vector or --like",
+                               "--text, --unit, --vector or --like",
                                name);
         }
     }
     if (kept.count < plan->methods.count && !o->common.quiet)
         complain("warning", "left out: methods that explain a class, as the model has no "
-                            "classes; --unit, --vector or --like stand in for one");
+                            "classes; --text, --unit, --vector or --like stand in for one");
     list_free(&plan->methods);
     plan->methods = kept;
     if (added)

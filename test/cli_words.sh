@@ -1,0 +1,178 @@
+#!/bin/bash
+# cli_words.sh: classes that are texts (classify --label, --labels, --template), texts that are explained (explain
+# --text, --versus), and the page that shows their words. Answers are those of test/golden/words.
+. test/check.bash
+
+words=test/golden/words
+picture=test/golden/texts/picture.png
+labels=$words/labels.txt templates=$words/templates.txt
+dog=一张狗的照片。
+
+# near A B: two numbers differ by no more than 0.0002
+near() {
+    local a b
+    printf -v a '%.4f' "$1"
+    printf -v b '%.4f' "$2"
+    a=${a/./} b=${b/./}
+    [[ $a = -* ]] && a=-$((10#${a#-})) || a=$((10#$a)) # leading zeros would be octal
+    [[ $b = -* ]] && b=-$((10#${b#-})) || b=$((10#$b))
+    a=$((a - b))
+    [ ${a#-} -le 2 ]
+}
+
+# answers FILE: the table on standard output has the logits, probabilities and labels of a golden file
+answers() {
+    local logit probability label shown
+    while IFS=$'\t' read -r logit probability label; do
+        shown=$(grep -F -- "  $label" "$out")
+        # shellcheck disable=SC2086 # two columns
+        set -- "$1" $shown
+        near "$2" "$logit" && near "$3" "$probability" || fail "$1: $logit $probability $label, shown: $shown"
+    done < "$1"
+}
+
+for kind in clip chinese-clip siglip; do
+    m=$words/$kind
+    right classify -m $m --label 'a photo of a cat' --label $dog --label 'The red car, at night!' \
+        --label '一只沙滩上的牛 and a bird' $picture
+    out_lines 5
+    answers $m/answers.txt
+    cp "$out" "$folder/table"
+    right classify -m $m --labels $labels $picture
+    cmp -s "$folder/table" "$out" || fail "--labels differs from --label"
+    right classify -m $m --labels $labels --template $templates $picture
+    answers $m/ensemble.txt
+    cp "$out" "$folder/ensemble"
+    right classify -m $m --labels $labels --template 'a photo of the {}.' --template '{}' --template '一张{}的照片。' $picture
+    cmp -s "$folder/ensemble" "$out" || fail "templates one by one differ from those of a file"
+    right classify -m $m --labels $labels --template '{}' $picture
+    cmp -s "$folder/table" "$out" || fail "the template {} is not the label itself"
+    right classify -m $m --label cat --label $dog --json --top 1 $picture $picture
+    out_lines 2
+    out_has "^\\{\"image\":\"$picture\",\"predictions\":\\[\\{\"index\":[01],\"label\":\"(cat|$dog)\",\"probability\":$number,\"logit\":$number\\}\\]\\}\$"
+done
+
+check "labels of a file and of the command line"
+clip=$words/clip
+printf '\xef\xbb\xbf cat\t\r\n\n  \n狗\r\n' > "$folder/two.txt"
+right classify -m $clip --label bird --labels "$folder/two.txt" $picture
+out_lines 4
+for label in bird cat 狗; do out_has "  [012]  $label\$"; done
+right classify -m $clip --label only $picture
+out_has '  1\.0000  0  only$'
+
+check "the cache of labels"
+cache=$folder/labels.vitx
+right classify -m $clip --labels $labels --label-cache "$cache" $picture
+exists "$cache"
+cp "$out" "$folder/first"
+cp "$cache" "$folder/copy"
+right classify -m $clip --labels $labels --label-cache "$cache" $picture
+cmp -s "$folder/first" "$out" || fail "the cache changes the answer"
+cmp -s "$folder/copy" "$cache" || fail "a cache that is right was written again"
+head -c 100 "$folder/copy" > "$cache"
+right classify -m $clip --labels $labels --label-cache "$cache" $picture
+cmp -s "$folder/first" "$out" || fail "a torn cache changes the answer"
+cmp -s "$folder/copy" "$cache" || fail "a torn cache was not mended"
+right classify -m $clip --label other --label-cache "$cache" $picture
+out_has '  0  other$'
+run classify -m $clip --labels $labels --label-cache "$folder/none/labels.vitx" $picture
+gives 0
+err_lines 1
+err_has "vectors are not kept"
+cmp -s "$folder/first" "$out" || fail "an unwritable cache changes the answer"
+
+check "many labels are kept beside the model"
+cp -r $clip "$folder/model"
+seq 1000 > "$folder/many.txt"
+right classify -m "$folder/model" --labels "$folder/many.txt" --label-cache no $picture
+[ -z "$(ls "$folder/model" | grep vitx)" ] || fail "--label-cache no wrote a file"
+right classify -m "$folder/model" --labels "$folder/many.txt" $picture
+[ "$(ls "$folder/model" | grep -c '^labels\.[0-9a-f]*\.vitx$')" = 1 ] || fail "no labels.*.vitx: $(ls "$folder/model")"
+cp "$out" "$folder/first"
+right classify -m "$folder/model" --labels "$folder/many.txt" $picture
+cmp -s "$folder/first" "$out" || fail "the kept labels change the answer"
+
+check "a tower and a tokenizer that lie apart"
+mkdir "$folder/apart"
+cp $clip/tokenizer.json "$folder/apart"
+cp "$folder/model"/*.json "$folder/model/model.safetensors" "$folder/"
+rm "$folder/model/tokenizer.json"
+right classify -m $clip --labels $labels $picture
+cp "$out" "$folder/first"
+right classify -m "$folder/model" --tokenizer "$folder/apart" --labels $labels $picture
+cmp -s "$folder/first" "$out" || fail "another tokenizer's folder changes the answer"
+right classify -m "$folder/model" --text-model $clip --labels $labels $picture
+cmp -s "$folder/first" "$out" || fail "another text tower's folder changes the answer"
+
+check "what is refused"
+# refused MESSAGE ARGUMENT...: status 1, one line
+refused() {
+    local message=$1
+    shift
+    check "$*"
+    run "$@"
+    gives 1
+    out_lines 0
+    err_lines 1
+    err_has "$message"
+}
+c=(classify -m "$clip")
+wrong "is empty" "${c[@]}" --label '' $picture
+wrong "is empty" "${c[@]}" --label cat --label ' ' $picture
+wrong "needs at least one picture" "${c[@]}" --label cat
+wrong "--template needs labels" "${c[@]}" --template 'a {}' $picture
+wrong "has no {}" "${c[@]}" --label cat --template "$labels" $picture
+refused "nonsuch" "${c[@]}" --label cat --template nonsuch $picture
+refused "none.txt" "${c[@]}" --labels "$folder/none.txt" $picture
+refused "line 1 holds a zero byte" "${c[@]}" --labels "$clip/model.safetensors" $picture
+: > "$folder/empty.txt"
+wrong "the file has no labels" "${c[@]}" --labels "$folder/empty.txt" $picture
+wrong "there are no sentences in it" "${c[@]}" --label cat --template "$folder/empty.txt" $picture
+wrong "soap" "${c[@]}" --clean-text soap --label cat $picture
+refused "tokenizer" classify -m "$folder/model" --label cat $picture
+refused "have 32 numbers, the picture tower's 24" "${c[@]}" --text-model $words/siglip --label cat $picture
+refused "classes of its own" classify -m $model --label cat $picture
+refused "text" classify -m $models/clip-hf --label cat $picture
+refused "vitx-cli embed" "${c[@]}" $picture
+
+check "texts are explained"
+e=(explain -m "$clip" --method gradcam)
+right "${e[@]}" --text 'a photo of a cat' -o "$folder/e.png" $picture
+out_has "e\.png  gradcam  text a photo of a cat\$"
+right "${e[@]}" --text 'a photo of a cat' --text $dog -o "$folder/{target}.json" $picture
+out_lines 2
+exists "$folder/$dog.json"
+json=$folder/a-photo-of-a-cat.json
+exists "$json"
+grep -q '"target":null,"label":"a photo of a cat","logit":-\?[0-9].*"score":"cosine".*"explains":"text"' "$json" || fail "no text is explained: $(head -c 600 "$json")"
+grep -qE "\"text\":\"a photo of a cat\",\"versus_text\":(\"\"|null),\"text_value\":$number,\"empty_value\":$number" "$json" || fail "the text's numbers are not in it: $(head -c 800 "$json")"
+right "${e[@]}" --text 'a photo of a cat' --versus $dog -o "$folder/v.json" $picture
+grep -q "\"versus_text\":\"$dog\"" "$folder/v.json" || fail "no text is set against it"
+right "${e[@]}" --text '../../etc/x y' -o "$folder/safe.{target}.npy" $picture
+[ "$(ls "$folder" | grep -c '^safe\..*\.npy$')" = 1 ] || fail "no file of a text with slashes: $(ls "$folder")"
+right "${e[@]}" --json --text cat $picture
+out_lines 1
+out_has '"text":"cat"'
+wrong "one of them" "${e[@]}" --text cat --unit 1 -o "$folder/x.png" $picture
+wrong "one of them" "${e[@]}" --text cat --like $picture -o "$folder/x.png" $picture
+wrong "is for --score cosine or dot" "${e[@]}" --text cat --score logit -o "$folder/x.png" $picture
+wrong "the same to the model" "${e[@]}" --text cat --versus cat -o "$folder/x.png" $picture
+wrong "the model has classes" explain -m $model --method gradcam --text cat -o "$folder/x.png" $picture
+refused "tokenizer" explain -m "$folder/model" --method gradcam --text cat -o "$folder/x.png" $picture
+[ ! -e "$folder/x.png" ] || fail "what was refused wrote a map"
+
+check "a page of texts"
+for language in en zh; do
+    right explain -m $words/chinese-clip --method gradcam,generic --lang $language --text 'a photo of a cat' --text $dog \
+        --versus '牛' -o "$folder/$language.html" $picture
+    grep -q '"sentences":\[{"text":"a photo of a cat","method":"gradient","value":' "$folder/$language.html" || fail "no sentence"
+    grep -qE "\"parts\":\\[\\[\"\",\"a\",$number\\],\\[\" \",\"photo\",$number\\],\\[\" \",\"of\",$number\\],\\[\" \",\"a\",$number\\],\\[\" \",\"cat\",$number\\]\\],\"rest\":\"\"" \
+        "$folder/$language.html" || fail "no English words"
+    grep -qE "\\[\"\",\"一\",$number\\],\\[\"\",\"张\",$number\\],\\[\"\",\"狗\",$number\\]" "$folder/$language.html" || fail "no Chinese words"
+    grep -q '"versus_text":"牛"' "$folder/$language.html" || fail "nothing is set against it"
+done
+right explain -m $clip --method gradcam --text '</script><b>cat' -o "$folder/safe.html" $picture
+! grep -q '</script><b>cat' "$folder/safe.html" || fail "a text ends the page's script"
+
+finish
