@@ -127,7 +127,7 @@ static int read_clean(vx_text_rules *rules, const vx_text_files *files)
     bool second, json, lowered = false;
     VX_TRY(has_second(&second, files));
     rules->pad = second ? 0 : 1;
-    rules->clean = second ? VX_CLEAN_LOWER : VX_CLEAN_SIGLIP;
+    rules->clean = second ? VX_CLEAN_SIGLIP2 : VX_CLEAN_SIGLIP;
     VX_TRY(vx_text_has_file(&json, files, "tokenizer.json"));
     if (second && json)
         VX_TRY(names_step(&lowered, files, "\"Lowercase\""));

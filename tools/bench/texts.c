@@ -2,23 +2,17 @@
  * texts.c: many texts through a text tower, for tools/bench/texts.py, which times PyTorch beside
  * it.
  *
- *     build/texts MODEL IDS OUT [THREADS [ROUNDS]]
+ *     build/texts MODEL TEXTS OUT [THREADS [ROUNDS]]
  *
- * IDS: a text a line, its token ids. OUT gets their embeddings, f32. Prints the seconds of each
- * round, and of processor time. Built by `make build/texts`; links what the library hides.
+ * TEXTS: a text a line. OUT gets their vectors, f32. Prints the seconds of each round, and of
+ * processor time. Built by `make build/texts`.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <vitx/vitx.h>
-
-#include "engine/texts.h"
-#include "model/model.h"
-
-typedef struct texts {
-    int n, *ids, *starts, room;
-} texts;
 
 static int fail(const char *what, const char *why)
 {
@@ -26,28 +20,18 @@ static int fail(const char *what, const char *why)
     return 1;
 }
 
-/* A text a line. @return 0 */
-static int read_texts(texts *t, FILE *f)
+/* The lines of a file. @return how many */
+static int read_lines(char ***list, FILE *f)
 {
-    size_t room = 0, count = 0, texts = 0;
     char *line = NULL;
-    for (size_t bytes = 0; getline(&line, &bytes, f) > 0; texts++) {
-        t->starts = realloc(t->starts, (texts + 2) * sizeof *t->starts);
-        t->starts[texts] = (int)count;
-        char *next = line, *end;
-        for (long id = strtol(next, &end, 10); end != next; id = strtol(next, &end, 10)) {
-            if (count == room) {
-                room = 2 * room + 1024;
-                t->ids = realloc(t->ids, room * sizeof *t->ids);
-            }
-            t->ids[count++] = (int)id;
-            next = end;
-        }
-        t->starts[texts + 1] = (int)count;
+    int n = 0;
+    for (size_t bytes = 0; getline(&line, &bytes, f) > 0; n++) {
+        *list = realloc(*list, ((size_t)n + 1) * sizeof **list);
+        line[strcspn(line, "\n")] = '\0';
+        (*list)[n] = strdup(line);
     }
     free(line);
-    t->n = (int)texts;
-    return texts == 0;
+    return n;
 }
 
 static double seconds(clockid_t clock)
@@ -57,11 +41,11 @@ static double seconds(clockid_t clock)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static int run(vitx_context *c, const texts *t, float *out, int rounds)
+static int run(vitx_texts *texts, char **list, int n, float *out, int rounds)
 {
     for (int i = 0; i < rounds; i++) {
         const double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
-        if (vx_texts_run(out, c, t->ids, t->starts, t->n) != VITX_OK)
+        if (vitx_texts_embed(out, texts, (const char *const *)list, n, 0) != VITX_OK)
             return fail("running", vitx_last_error());
         printf("%.6f %.6f\n", seconds(CLOCK_MONOTONIC) - wall,
                seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu);
@@ -70,33 +54,44 @@ static int run(vitx_context *c, const texts *t, float *out, int rounds)
     return 0;
 }
 
+static int open_tower(vitx_texts **texts, vitx_texts_info *info, const char *path, int threads)
+{
+    vitx_model *model;
+    vitx_context_opts context = VITX_CONTEXT_OPTS_INIT;
+    vitx_texts_opts opts = VITX_TEXTS_OPTS_INIT;
+    context.threads = threads;
+    opts.context = &context;
+    if (vitx_model_open(&model, path, NULL) != VITX_OK)
+        return fail(path, vitx_last_error());
+    const int status = vitx_texts_create(texts, model, &opts);
+    vitx_model_free(model);
+    if (status != VITX_OK)
+        return fail(path, vitx_last_error());
+    return vitx_texts_get_info(info, *texts) != VITX_OK;
+}
+
 int main(int argc, char **argv)
 {
-    texts t = {0};
-    vitx_model *model = NULL;
-    vitx_context *c = NULL;
-    vitx_context_opts opts = VITX_CONTEXT_OPTS_INIT;
+    char **list = NULL;
+    vitx_texts *texts;
+    vitx_texts_info info = VITX_TEXTS_INFO_INIT;
     FILE *f = argc > 3 ? fopen(argv[2], "r") : NULL;
-    if (!f || read_texts(&t, f))
-        return fail("usage", "texts MODEL IDS OUT [THREADS [ROUNDS]]");
+    const int n = f ? read_lines(&list, f) : 0;
+    if (n == 0)
+        return fail("usage", "texts MODEL TEXTS OUT [THREADS [ROUNDS]]");
     fclose(f);
-    opts.device = "cpu";
-    opts.threads = argc > 4 ? atoi(argv[4]) : 2;
-    if (vx_text_open(&model, argv[1], NULL) != VITX_OK ||
-        vx_texts_create(&c, model, &opts) != VITX_OK)
-        return fail(argv[1], vitx_last_error());
-    const size_t count = (size_t)t.n * (size_t)model->arch.classes;
+    if (open_tower(&texts, &info, argv[1], argc > 4 ? atoi(argv[4]) : 2))
+        return 1;
+    const size_t count = (size_t)n * (size_t)info.units;
     float *out = calloc(count, sizeof *out);
-    const int failed = run(c, &t, out, argc > 5 ? atoi(argv[5]) : 1);
+    int failed = !out || run(texts, list, n, out, argc > 5 ? atoi(argv[5]) : 1);
     f = failed ? NULL : fopen(argv[3], "wb");
-    if (f && fwrite(out, sizeof *out, count, f) != count)
-        return fail(argv[3], "not written");
-    if (f)
-        fclose(f);
+    if (f && (fwrite(out, sizeof *out, count, f) != count || fclose(f) != 0))
+        failed = fail(argv[3], "not written");
     free(out);
-    free(t.ids);
-    free(t.starts);
-    vitx_context_free(c);
-    vitx_model_free(model);
+    for (int i = 0; i < n; i++)
+        free(list[i]);
+    free(list);
+    vitx_texts_free(texts);
     return failed;
 }
