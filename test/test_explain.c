@@ -69,6 +69,7 @@ static void open_bench(bench *b, const char *device, const double *a, int layers
     ck_assert_int_eq(cls->reserve(b->c.dev, &dims, text, sizeof text), 0);
     vx_scratch_init(&b->c.scratch, &b->c.hooks);
     ck_ok(vx_plan_create(&b->c.need, &b->c.arch, &b->c.hooks));
+    ck_ok(vx_plan_create(&b->c.variants.need, &b->c.arch, &b->c.hooks));
     b->attention = cls->mem_alloc((size_t)layers * plane * sizeof(float), &b->c.env);
     float *host = malloc((size_t)layers * plane * sizeof(float));
     for (size_t i = 0; i < (size_t)layers * plane; i++)
@@ -93,6 +94,7 @@ static void close_bench(bench *b)
         cls->mem_free(b->c.work.memory, &b->c.env);
     cls->close(b->c.dev);
     vx_plan_dispose(&b->c.need, &b->c.hooks);
+    vx_plan_dispose(&b->c.variants.need, &b->c.hooks);
     vx_scratch_dispose(&b->c.scratch);
 }
 
