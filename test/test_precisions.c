@@ -309,8 +309,8 @@ static const struct {
            {"integrated-gradients", {"steps=6"}},
            {"occlusion", {"window=4", "stride=2"}}};
 
-/* Maps whose order a rounding may turn: they divide by sums that may come near 0, or, clip-es, spread
- * what lies in a box, whose sides a rounding may move. In bf16x3 they keep it. */
+/* Maps whose order a rounding may turn: they divide by sums that may come near 0, or, clip-es,
+ * spread what lies in a box, whose sides a rounding may move. In bf16x3 they keep it. */
 static const char *const unstable[] = {"gradcam++", "xgradcam", "clip-es"};
 
 /* Of hundreds of passes. */

@@ -15,9 +15,9 @@
  * Of a text s is its probability beside the empty text (vx_similarity.others), a softmax of scaled
  * cosines; the paper has 26 texts of backgrounds in its place, ground, sky, .., in English. Of
  * another vector it is the cosine, as a softmax of one alone has no gradient. As in
- * linyq2117/CLIP-ES @ 3893f81 (generate_cams_voc12.py, utils.py, clip/model.py), which scales cam to
- * 0..1 before it is spread, in 255 steps where boxes are found, and whose boxes at the right and the
- * lower edge lack the last column or row.
+ * linyq2117/CLIP-ES @ 3893f81 (generate_cams_voc12.py, utils.py, clip/model.py), which scales cam
+ * to 0..1 before it is spread, in 255 steps where boxes are found, and whose boxes at the right and
+ * the lower edge lack the last column or row.
  */
 #include <math.h>
 #include <string.h>
