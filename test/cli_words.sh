@@ -175,4 +175,16 @@ done
 right explain -m $clip --method gradcam --text '</script><b>cat' -o "$folder/safe.html" $picture
 ! grep -q '</script><b>cat' "$folder/safe.html" || fail "a text ends the page's script"
 
+check "scenes asked for in words"
+for language in en zh; do
+    right eval -m $clip --scenes 2 --words $language --method legrad --metric pointing,follows --no-baselines --json
+    out_has "\"words\":\{\"language\":\"$language\",\"there\":\{\"right\":[0-9]+,\"of\":3\},\"absent\":\{\"right\":[0-9]+,\"of\":53\},\"thing\":\{"
+    out_has '"method":"legrad","one":\{"pointing"'
+done
+right eval -m $clip --scenes 2 --words zh --method legrad,gem --metric insertion --costly 1
+out_has 'asked in words \(zh\), as "一颗星星"'
+wrong "is for --scenes" eval -m $clip --words en --method legrad $picture
+wrong "the model has classes" eval -m $model --scenes 2 --words en --method legrad
+refused "--words en or zh" eval -m $clip --scenes 2 --method rollout
+
 finish

@@ -12,14 +12,19 @@
 #include <string.h>
 
 #include "eval.h"
+#include "eval_words.h"
 #include "inputs.h"
+#include "labels.h"
 #include "methods.h"
 #include "outputs.h"
 #include "progress.h"
 #include "results.h"
 
-static const struct eval_settings defaults = {
-    .common = COMMON_DEFAULTS, .layer = VITX_AUTO, .seed = VITX_AUTO, .costly = VITX_AUTO};
+static const struct eval_settings defaults = {.common = COMMON_DEFAULTS,
+                                              .layer = VITX_AUTO,
+                                              .seed = VITX_AUTO,
+                                              .costly = VITX_AUTO,
+                                              .words = VITX_AUTO};
 
 #define AT(member) .offset = offsetof(struct eval_settings, member)
 static const struct option options[] = {
@@ -114,6 +119,21 @@ static const struct option options[] = {
      .low = 0,
      .high = INT_MAX,
      .help = "which scenes (default 20261, which no model was trained on)"},
+    {.name = "words",
+     .kind = OPTION_CHOICE,
+     AT(words),
+     .value = "en|zh",
+     .choices = word_languages,
+     .help = "asks for the objects of scenes in words, in English or Chinese",
+     .more =
+         "For models with a text tower; without -m: the bundled pair. A sentence names each "
+         "object, "
+         "and each map\n"
+         "is one of that sentence. Also tells how many of the things that are not there fit no "
+         "better than no\n"
+         "text, and how often a true sentence about things, colours, places, numbers and relations "
+         "comes before a\n"
+         "false one."},
     {.name = "costly",
      .kind = OPTION_INT,
      AT(costly),
@@ -417,15 +437,28 @@ static int evaluate(struct eval_plan *plan, char **files, int count)
     return eval_curves_write(plan) == DONE ? p.c.status : SOME_FAILED;
 }
 
-static int run(const void *settings, char **files, int count)
+/* The model, and the text tower that --words asks. */
+static int open_model(struct session *session, const struct eval_settings *o)
 {
-    struct eval_plan plan = {.settings = settings};
-    const struct eval_settings *o = settings;
+    const int status = session_open(session, &o->common);
+    if (status != DONE || o->words == VITX_AUTO)
+        return status;
+    return session->info.units
+               ? texts_open(session, &o->common)
+               : wrong_usage("--words: the model has classes, which are asked for without it");
+}
+
+static int run(const void *given, char **files, int count)
+{
+    struct eval_settings settings = *(const struct eval_settings *)given;
+    struct eval_plan plan = {.settings = &settings};
+    const struct eval_settings *o = &settings;
     if (o->list)
         return eval_list_metrics();
+    settings.common.words.wanted = o->words != VITX_AUTO;
     int status = check_settings(&plan, files, count);
     if (status == DONE)
-        status = session_open(&plan.session, &o->common);
+        status = open_model(&plan.session, o);
     if (status == DONE)
         status = eval_plan_methods(&plan);
     if (status == DONE)

@@ -2,7 +2,8 @@
  * cli/eval.h: what the files of eval share.
  *
  * cmd_eval.c has the options, and measures over pictures; eval_plan.c what is measured by what;
- * eval_case.c one picture; eval_scenes.c measures over generated scenes; eval_table.c is the
+ * eval_case.c one picture; eval_scenes.c measures over generated scenes, eval_words.c what these
+ * are asked for in words; eval_table.c is the
  * result, eval_curves.c its curves.
  */
 #ifndef CLI_EVAL_H
@@ -20,6 +21,7 @@ struct eval_settings {
     const char *target, *vector, *like, *mask, *other, *curves;
     int layer, score;
     int scenes, seed, costly; /* scenes 0: pictures; seed, costly VITX_AUTO: not given */
+    int words;                /* of --scenes: enum language; VITX_AUTO: asked for by class */
     bool json, no_baselines, list;
 };
 

@@ -340,7 +340,7 @@ int eval_plan_methods(struct eval_plan *plan)
         if (method_find(&method, plan->opts[i].method) != DONE || !method.uses_target)
             continue;
         plan->opts[i].score = (vitx_score)o->score;
-        if (m->units && !o->target && !o->vector && !o->like)
+        if (m->units && !o->target && !o->vector && !o->like && o->words == VITX_AUTO)
             return wrong_usage("%s explains an answer, and the model has no classes: it needs "
                                "--vector, --like, or as --target a number of the embedding",
                                method.name);

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "eval.h"
+#include "eval_words.h"
+#include "labels.h"
 #include "progress.h"
 #include "tools/scenes/scene.h"
 
@@ -27,7 +29,8 @@ struct scenes {
     struct eval_plan *plan;
     int seed, costly; /* costly: scenes of each kind */
     struct scene *of[KINDS];
-    int *outputs; /* [scene_classes()]: the model's classes */
+    int *outputs; /* [scene_classes()]: the model's classes; NULL: they are asked for in words */
+    struct eval_words words;
     struct eval_case c;
     vitx_image *image;
     vitx_map **maps;               /* [KINDS, table.row_count]: of each object */
@@ -48,6 +51,8 @@ int eval_scenes_check(const struct eval_settings *o, int files)
         return wrong_usage("--seed %s", needs);
     if (!o->scenes && o->costly != VITX_AUTO)
         return wrong_usage("--costly %s", needs);
+    if (!o->scenes && o->words != VITX_AUTO)
+        return wrong_usage("--words %s", needs);
     if (!o->scenes)
         return DONE;
     if (files)
@@ -76,11 +81,21 @@ static int find_outputs(struct scenes *s)
         if (vitx_model_find_label(&s->outputs[k], model, scene_label_zh(k)) != VITX_OK &&
             vitx_model_find_label(&s->outputs[k], model, scene_label(k)) != VITX_OK) {
             complain(s->plan->session.path,
-                     "the model does not know the scenes' classes: it has no class \"%s\"",
-                     scene_label(k));
+                     "the model does not know the scenes' classes: it has no class \"%s\"%s",
+                     scene_label(k),
+                     s->plan->session.info.units ? "; --words en or zh asks a text tower" : "");
             return SOME_FAILED;
         }
     return DONE;
+}
+
+/* What the objects are asked for by. */
+static int find_names(struct scenes *s)
+{
+    const int language = s->plan->settings->words;
+    return language == VITX_AUTO
+               ? find_outputs(s)
+               : eval_words_create(&s->words, &s->plan->session, (enum language)language);
 }
 
 /* A scene of each kind, in the size of the model's input. */
@@ -123,7 +138,7 @@ static int create(struct scenes *s, struct eval_plan *plan)
     s->times = calloc(methods * TIMED, sizeof *s->times);
     s->timed = calloc(methods, sizeof *s->timed);
     if (s->maps && s->made && s->opts && s->starred && s->times && s->timed) {
-        const int status = find_outputs(s);
+        const int status = find_names(s);
         return status == DONE ? open_scenes(s) : status;
     }
     complain(NULL, "no memory");
@@ -135,6 +150,7 @@ static void destroy(struct scenes *s)
     eval_case_free(&s->c);
     for (int k = 0; k < KINDS; k++)
         scene_free(s->of[k]);
+    eval_words_free(&s->words);
     free(s->outputs);
     free(s->maps);
     free(s->made);
@@ -146,20 +162,30 @@ static void destroy(struct scenes *s)
 
 /* ------------------------------------------------------------------ maps ------------------- */
 
-/* Whether the model names the objects: its first answers, as many as there are objects. */
-static int ask(struct scenes *s, const struct scene *scene)
+/* Whether the model's first answers, as many as there are objects, are these. */
+static int classify(bool *right, struct scenes *s, const struct scene *scene)
 {
     vitx_prediction top[KINDS];
-    bool right = true;
     const int code = vitx_classify(s->plan->session.context, s->image, top, scene->count);
-    if (code != VITX_OK)
-        return code;
-    for (int k = 0; k < scene->count; k++) {
+    *right = code == VITX_OK;
+    for (int k = 0; k < scene->count && *right; k++) {
         bool named = false;
         for (int i = 0; i < scene->count; i++)
             named |= top[i].index == s->outputs[scene->objects[k].kind];
-        right &= named;
+        *right = named;
     }
+    return code;
+}
+
+/* Whether the model names the objects. */
+static int ask(struct scenes *s, const struct scene *scene, int index)
+{
+    bool right;
+    const int code = s->outputs ? classify(&right, s, scene)
+                                : eval_words_ask(&s->words, &right, scene, s->image,
+                                                 (uint64_t)s->seed, (uint64_t)index);
+    if (code != VITX_OK)
+        return code;
     s->seen[scene->count - 1]++;
     s->right[scene->count - 1] += right;
     return VITX_OK;
@@ -180,6 +206,17 @@ static int time_map(struct scenes *s, int method, const vitx_explain_opts *opts)
     return code;
 }
 
+/* What a map of that object is asked for by. */
+static void aim(const struct scenes *s, vitx_explain_opts *opts, int kind)
+{
+    if (s->outputs) {
+        opts->target = s->outputs[kind];
+        return;
+    }
+    opts->texts = s->plan->session.texts;
+    opts->text = s->words.things[kind];
+}
+
 /* The maps of the methods for the scene's objects: of costly ones only where they are to be
  * measured. */
 static int explain(struct scenes *s, const struct scene *scene, int index)
@@ -192,7 +229,7 @@ static int explain(struct scenes *s, const struct scene *scene, int index)
             if (s->starred[i] && index >= s->costly)
                 continue;
             s->opts[m] = plan->opts[i];
-            s->opts[m].target = s->outputs[scene->objects[k].kind];
+            aim(s, &s->opts[m], scene->objects[k].kind);
             if (alone)
                 code = time_map(s, i, &s->opts[m]);
             else
@@ -216,8 +253,8 @@ static int add_blind(struct scenes *s, const struct scene *scene, int number)
     const struct eval_plan *plan = s->plan;
     int code = VITX_OK;
     for (int row = plan->methods; row < plan->table.row_count && code == VITX_OK; row++)
-        code =
-            eval_case_blind(&s->c, &s->maps[row], row, number, s->outputs[scene->objects[0].kind]);
+        code = eval_case_blind(&s->c, &s->maps[row], row, number,
+                               s->outputs ? s->outputs[scene->objects[0].kind] : 0);
     return code;
 }
 
@@ -242,10 +279,14 @@ static bool make_mask(struct mask *out, const struct scene *scene, int k)
 }
 
 /* One row's maps, by the mask of the object they are of, and that of the other one. */
-static int measure_row(struct scenes *s, int row, int count, struct mask masks[KINDS])
+static int measure_row(struct scenes *s, int row, const struct scene *scene,
+                       struct mask masks[KINDS])
 {
+    const int count = scene->count;
     int code = VITX_OK;
     for (int k = 0; k < count && code == VITX_OK; k++) {
+        if (!s->outputs) /* metrics follow what the map was asked for by */
+            aim(s, &s->plan->opts[row < s->plan->methods ? row : 0], scene->objects[k].kind);
         s->c.mask = masks[k];
         s->c.other = count == 2 ? masks[1 - k] : (struct mask){0};
         if (map_of(s, k, row))
@@ -267,7 +308,7 @@ static int measure(struct scenes *s, const struct scene *scene, int number, cons
         s->c.groups |= 1u << GROUP_MODEL;
     for (int row = 0; row < rows && ready && code == VITX_OK; row++) {
         progress_step(number * (rows + 1) + 1 + row, 1, name);
-        code = measure_row(s, row, scene->count, masks);
+        code = measure_row(s, row, scene, masks);
     }
     for (int k = 0; k < KINDS; k++)
         mask_free(&masks[k]);
@@ -294,7 +335,7 @@ static int run_scene(struct scenes *s, int number, const char *name)
     if (code != VITX_OK)
         return code;
     eval_case_begin(&s->c, name, s->image);
-    code = ask(s, scene);
+    code = ask(s, scene, number / KINDS);
     if (code == VITX_OK)
         code = explain(s, scene, number / KINDS);
     if (code == VITX_OK)
@@ -344,6 +385,8 @@ static void print_text(struct scenes *s)
     if (s->seen[1])
         printf(", both of two of %.1f %%", percent_right(s, 1));
     printf("\n");
+    if (!s->outputs)
+        eval_words_print(&s->words);
     table_print_brief(t);
     printf("+-: the largest standard error; *: over the first %d of each kind\n",
            s->costly < s->seen[0] ? s->costly : s->seen[0]);
@@ -371,6 +414,8 @@ static void print_json(struct scenes *s)
     for (int k = 0; k < KINDS; k++)
         printf(",\"%s\":{\"scenes\":%d,\"right\":%.9g}", k ? "two" : "one", s->seen[k],
                percent_right(s, k) / 100);
+    if (!s->outputs)
+        eval_words_print_json(&s->words);
     printf("}\n");
     for (int row = 0; row < t->row_count; row++) {
         const struct cell *ms = &t->cells[(row + 1) * t->column_count - 1];
