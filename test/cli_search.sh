@@ -283,13 +283,12 @@ for words in a red 'red car' dog; do # a text of which some are here, and one th
     run "${text[@]}" --text "$words" --top all "$photos"
     [ "$(grep -c '^not here: none of these pictures' "$out")" = $((here == 0)) ] || fail "$(cat "$out")"
     run "${text[@]}" --text "$words" --top all --here "$photos"
-    [ "$(grep -c '^not here: no picture is' "$out")" = $((here == 0)) ] || fail "$(cat "$out")"
+    [ "$(grep -c '^not here: no picture ' "$out")" = $((here == 0)) ] || fail "$(cat "$out")"
     [ "$(grep -vc '^not here' "$out")" = "$here" ] || fail "$(cat "$out")"
 done
 
 check "--versus"
-right "${text[@]}" --text 狗 --versus 狗 "$photos"
-[ "$(grep -c '^ 0.00000' "$out")" = 4 ] || fail "$(cat "$out")"
+wrong "the same text" "${text[@]}" --text 狗 --versus 狗 "$photos"
 right "${text[@]}" --like "$photos/one.png" --versus a "$photos"
 out_lines 4
 

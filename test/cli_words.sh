@@ -123,7 +123,12 @@ wrong "is empty" "${c[@]}" --label cat --label ' ' $picture
 wrong "needs at least one picture" "${c[@]}" --label cat
 wrong "--template needs labels" "${c[@]}" --template 'a {}' $picture
 wrong "has no {}" "${c[@]}" --label cat --template "$labels" $picture
-refused "nonsuch" "${c[@]}" --label cat --template nonsuch $picture
+wrong "no set of that name" "${c[@]}" --label cat --template nonsuch $picture
+cp $labels "$folder/mine.txt"
+wrong "is not replaced" "${c[@]}" --labels $labels --label-cache "$folder/mine.txt" $picture
+cmp -s $labels "$folder/mine.txt" || fail "a cache has replaced another file"
+printf '["cat", "dog"]\n' > "$folder/list.json"
+wrong "begins like JSON" "${c[@]}" --labels "$folder/list.json" $picture
 refused "none.txt" "${c[@]}" --labels "$folder/none.txt" $picture
 refused "line 1 holds a zero byte" "${c[@]}" --labels "$clip/model.safetensors" $picture
 : > "$folder/empty.txt"

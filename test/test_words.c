@@ -532,7 +532,7 @@ START_TEST(test_words__a_damaged_cache_is_not_read)
     char *file = read_file(path, &size);
     ck_assert_uint_eq(size, 14 + 32 + 12 + LABELS * 24 * 4 + 32);
     const size_t step = SANITIZED ? 37 : 5;
-    for (size_t n = 0; n < size; n += step) {
+    for (size_t n = 14; n < size; n += step) { /* behind what tells such a file */
         write_file(path, file, n);
         check_cached(p.texts, labels_of(&p), LABELS, &opts, false, vectors);
         file[n] = (char)(file[n] ^ 4);
@@ -546,8 +546,15 @@ START_TEST(test_words__a_damaged_cache_is_not_read)
     write_file(path, longer, size + 1);
     check_cached(p.texts, labels_of(&p), LABELS, &opts, false, vectors);
     free(longer);
-    write_file(path, "a letter", 8);
+    write_file(path, "", 0);
     check_cached(p.texts, labels_of(&p), LABELS, &opts, false, vectors);
+    write_file(path, "a letter", 8); /* somebody else's stays */
+    vitx_label_set *none;
+    ck_fails(vitx_label_set_create(&none, p.texts, labels_of(&p), LABELS, &opts), VITX_INVALID,
+             "is not replaced");
+    free(file);
+    file = read_file(path, &size);
+    ck_assert_uint_eq(size, 8);
     free(file);
     vitx_label_set_free(set);
     remove_folder(folder);

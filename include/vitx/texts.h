@@ -120,7 +120,8 @@ typedef struct vitx_label_set_opts {
     int template_count;    /**< 0 with NULL                                                     */
     const char *cache;     /**< a file that keeps the vectors. If it has those of the same texts, of
                                 the same weights, they are read; else it is written. A file that
-                                cannot be written is a warning in the log. NULL: none           */
+                                cannot be written is a warning in the log, one that holds
+                                something else is VITX_INVALID. NULL: none                      */
 } vitx_label_set_opts;
 
 #define VITX_LABEL_SET_OPTS_INIT { sizeof(vitx_label_set_opts), NULL, 0, NULL }

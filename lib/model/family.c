@@ -27,12 +27,16 @@ const vx_family *vx_family_at(int index)
 
 /* -------------------------------------------------------------------------- refusals ------ */
 
+/* A text tower alone runs beside a picture tower (vitx_texts_opts.path). */
+static const char text_part[] = "the text part of a CLIP or SigLIP, which is no model of pictures "
+                                "(--text-model takes it, beside its picture tower)";
+
 /* Tensor names that tell of networks vitx does not run: '^' begins so, else contains. */
 static const struct {
     const char *pattern, *what;
 } foreign[] = {
-    {"^text_model.", "the text part of a CLIP or SigLIP"},
-    {"^embeddings.token_embedding.", "the text part of a CLIP or SigLIP"},
+    {"^text_model.", text_part},
+    {"^embeddings.token_embedding.", text_part},
     {"^visual.attnpool.", "the residual network of a CLIP"},
     {"^visual.attn_pool.", "a CoCa, which pools with many queries"},
     {"patch_embed.backbone.", "a hybrid of a convolutional network and ViT"},
@@ -165,9 +169,10 @@ static int refuse_foreign_tensors(const vx_container *c, const vx_dialect *d)
             if (matches(c->tensors[i].key, foreign[k].pattern) &&
                 !(d && (vx_harmless(c->tensors[i].key, d->naming->harmless, d->prefix) ||
                         vx_is_leftover(c, &c->tensors[i]))))
-                return vx_fail_in(VITX_UNSUPPORTED, c->path,
-                                  "looks like %s, which vitx does not run (tensor %.100s)",
-                                  foreign[k].what, c->tensors[i].name);
+                return vx_fail_in(VITX_UNSUPPORTED, c->path, "looks like %s%s (tensor %.100s)",
+                                  foreign[k].what,
+                                  foreign[k].what == text_part ? "" : ", which vitx does not run",
+                                  c->tensors[i].name);
     return VITX_OK;
 }
 

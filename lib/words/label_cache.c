@@ -127,6 +127,30 @@ static bool take(vitx_label_set *set, const uint8_t *file, size_t size, const vx
     return true;
 }
 
+int vx_label_cache_check(bool *usable, const vitx_label_set *set, const char *path)
+{
+    char head[MAGIC];
+    vx_file *file;
+    *usable = !vx_path_exists(path);
+    if (*usable)
+        return VITX_OK;
+    if (vx_file_open(&file, path, &set->hooks) != VITX_OK) {
+        vx_log(&set->hooks, VITX_LOG_WARNING, "the labels' vectors are not kept: %s",
+               vitx_last_error());
+        return VITX_OK;
+    }
+    const size_t bytes = file->size < MAGIC ? (size_t)file->size : MAGIC;
+    const int status = vx_file_read(file, head, 0, bytes);
+    const bool known = file->size == 0 || (bytes == MAGIC && memcmp(head, magic, MAGIC) == 0);
+    vx_file_close(file);
+    VX_TRY(status);
+    if (!known)
+        return vx_fail_in(VITX_INVALID, path,
+                          "is no file of labels' vectors, and is not replaced: take another name");
+    *usable = true;
+    return VITX_OK;
+}
+
 bool vx_label_cache_read(vitx_label_set *set, const char *path, const vx_label_key *key)
 {
     char *file;

@@ -203,7 +203,10 @@ static int copy_labels(vitx_label_set *set, const char *const *labels)
 static int fill(vitx_label_set *set, vitx_texts *t, const vitx_label_set_opts *o)
 {
     vx_label_key key;
-    if (!o->cache)
+    bool usable = o->cache != NULL;
+    if (o->cache)
+        VX_TRY(vx_label_cache_check(&usable, set, o->cache));
+    if (!usable)
         return embed_all(set, t, o);
     VX_TRY(vx_label_key_make(&key, set, t, o));
     if (vx_label_cache_read(set, o->cache, &key)) {

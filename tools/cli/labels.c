@@ -106,6 +106,11 @@ static int gather_labels(struct list *out, const struct common *common)
     int status = add_words(out, &common->words.labels);
     if (status == DONE && common->labels)
         status = lines_of(out, common->labels);
+    if (status == DONE && common->labels && out->count > common->words.labels.count &&
+        strchr("[{", out->items[common->words.labels.count][0]))
+        return wrong_usage("--labels %s: it begins like JSON; labels that are texts stand one a "
+                           "line",
+                           common->labels);
     if (status == DONE && out->count == 0)
         return wrong_usage(common->labels ? "--labels %s: the file has no labels"
                                           : "--template needs labels: --label or --labels%s",
@@ -127,7 +132,12 @@ static int add_templates(struct list *out, const char *word)
 {
     if (strstr(word, "{}"))
         return list_add(out, word, strlen(word)) ? DONE : no_memory();
-    char *bundled = access(word, F_OK) == 0 ? NULL : bundled_templates(word);
+    char *bundled = bundled_templates(word);
+    if (!bundled && access(word, F_OK) != 0)
+        return wrong_usage(
+            "--template %s: no file, no set of that name (imagenet80, simple7, zh80, "
+            "zh7), and no sentence with {}",
+            word);
     const int status = lines_of(out, bundled ? bundled : word);
     free(bundled);
     return status;

@@ -110,6 +110,9 @@ int main(int argc, char **argv)
     /* A reader that went away ends the work like a full disk, so that no file is left half written;
      * only then the signal comes, which ends programs without a word. */
     void (*const before)(int) = signal(SIGPIPE, SIG_IGN);
+#ifdef SIGXFSZ /* a file that may not grow is a failed write, which is said */
+    signal(SIGXFSZ, SIG_IGN);
+#endif
     int status = run(argc, argv);
     errno = 0;
     const bool failed = (fflush(stdout) != 0 || ferror(stdout)) && status != WRONG_USAGE;

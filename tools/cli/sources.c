@@ -136,11 +136,26 @@ static void add_model(struct sources *s, const struct common *common)
     free(path);
 }
 
+/* A folder of files, or one of them. */
+static void add_place(struct sources *s, const char *path)
+{
+    struct stat info;
+    if (!path || stat(path, &info) != 0)
+        return;
+    add(s, path, of_model);
+    if (S_ISDIR(info.st_mode))
+        add_folder(s, path, is_of_folder);
+}
+
 void sources_gather(struct sources *s, const struct common *common, char **files, int count)
 {
     for (int i = 0; i < count; i++)
         sources_add(s, files[i]);
     add_model(s, common);
+    add_place(s, common->words.model);
+    add_place(s, common->words.tokenizer);
+    for (int i = 0; i < common->words.templates.count; i++)
+        add(s, common->words.templates.items[i], labels);
 }
 
 /* ------------------------------------------------------------------ asking ----------------- */

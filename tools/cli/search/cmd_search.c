@@ -49,7 +49,7 @@ static const struct option options[] = {
     {.name = "here",
      .kind = OPTION_FLAG,
      AT(here),
-     .help = "only pictures that are nearer to the text than to the empty text",
+     .help = "only pictures whose probability is above one half",
      .more = "Without it the K best are printed, whatever they show, and a line says \"not here\" "
              "if none of them is."},
     {.name = "threshold",
@@ -131,6 +131,9 @@ static int check(const struct search_settings *o, int words)
             return wrong_usage("--text is empty");
     if (o->versus && ways == 0)
         return wrong_usage("--versus needs --text, --like or --vector");
+    for (int i = 0; o->versus && i < o->texts.count; i++)
+        if (strcmp(o->texts.items[i], o->versus) == 0)
+            return wrong_usage("--versus is the same text as --text");
     if (o->here && o->texts.count == 0)
         return wrong_usage("--here is for --text");
     if (words == 0 && !o->index)
@@ -140,11 +143,13 @@ static int check(const struct search_settings *o, int words)
     return why_check(o);
 }
 
-static int check_faiss(const struct search_settings *o, const struct pictures *pictures)
+static int check_faiss(const struct search_settings *o, const struct pictures *pictures,
+                       const char *place)
 {
     struct sources sources = {0};
     sources_gather(&sources, &o->common, pictures->names.items, pictures->names.count);
-    sources_add(&sources, o->index);
+    sources_add(&sources, place);
+    sources_add(&sources, o->like ? o->like : o->vector);
     const int status = sources_ready(&sources)
                            ? check_output(o->faiss, &sources, "the vectors", false)
                            : SOME_FAILED;
@@ -199,7 +204,7 @@ static int open_index(struct search *s, char **words, int count)
                             reads ? INDEX_TO_READ : INDEX_TO_WRITE, o->common.quiet);
     if (status == DONE && reads)
         status = pictures_of_index(&s->pictures, &s->index);
-    return status == DONE && o->faiss ? check_faiss(o, &s->pictures) : status;
+    return status == DONE && o->faiss ? check_faiss(o, &s->pictures, s->place) : status;
 }
 
 static void tell_of_update(const struct search *s, int before, int broken)
@@ -318,6 +323,15 @@ static int answer(struct search *s)
     return status;
 }
 
+/* Whether a picture that is searched has a vector. */
+static bool holds_any(const struct search *s)
+{
+    for (int i = 0; i < s->index.count; i++)
+        if (s->index.entries[i].asked >= 0 && s->index.entries[i].block >= 0)
+            return true;
+    return false;
+}
+
 static int search(struct search *s, char **words, int count)
 {
     const struct search_settings *o = s->settings;
@@ -336,6 +350,15 @@ static int search(struct search *s, char **words, int count)
     if (status != DONE)
         return status;
     failed = s->pictures.failed ? SOME_FAILED : failed;
+    if (s->index.torn > 0) {
+        complain(s->place, "%lld bytes at its end are not whole, and are left out",
+                 (long long)s->index.torn);
+        failed = SOME_FAILED;
+    }
+    if (!holds_any(s)) {
+        complain(s->place, "there is no picture to search");
+        return SOME_FAILED;
+    }
     status = answer(s);
     if (!progress_interrupted())
         index_tidy(&s->index, s->terms.data);

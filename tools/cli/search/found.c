@@ -19,7 +19,7 @@ struct row {
 /* As vitx_map_info.probability: that of the logit, or the share beside the empty text. */
 static double probability_of(const struct queries *q, double own, double empty)
 {
-    const double logit = q->sigmoid ? q->scale * own + q->bias : q->scale * (own - empty);
+    const double logit = here_logit(q, own, empty);
     return logit >= 0 ? 1 / (1 + exp(-logit)) : exp(logit) / (1 + exp(logit));
 }
 
@@ -39,7 +39,7 @@ static bool fill_row(struct row *row, const struct found *found, int i, const st
         return true;
     vitx_similarities(&row->empty, vector, 1, q->units, q->empty);
     row->probability = probability_of(q, row->own, row->empty);
-    row->here = row->own > row->empty;
+    row->here = here_logit(q, row->own, row->empty) > 0;
     return true;
 }
 
@@ -95,8 +95,9 @@ static void print_heading(const struct queries *q, const struct query *query,
     if (count == 0 && settings->threshold > -2)
         printf("nothing: no picture has a score of %g or more\n", settings->threshold);
     else if (!here)
-        printf("not here: no%s is nearer to \"%s\" than to the empty text\n",
-               settings->here ? " picture" : "ne of these pictures", query->what);
+        printf("not here: no%s %s \"%s\"%s\n", settings->here ? " picture" : "ne of these pictures",
+               q->sigmoid ? "probably shows" : "is nearer to", query->what,
+               q->sigmoid ? "" : " than to the empty text");
 }
 
 /* Rows that can be read; how many. */

@@ -50,6 +50,7 @@ struct index {
     char *path;     /* NULL: nothing is kept */
     int files[2];   /* -1: there is none; the second one has no name, and ends with the program */
     int64_t end[2]; /* behind the last block */
+    int64_t torn;   /* bytes behind that which are no whole block; only read, they stay */
     bool writable;  /* the first file takes blocks */
     bool full;      /* ... took them until a write failed, which was said */
     int units;

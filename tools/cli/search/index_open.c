@@ -285,6 +285,8 @@ static int read_file(struct index *index, const char *terms, bool anew, bool qui
         taken = take_block(index, info.st_size);
     if (taken < 0)
         return failed(index, 0);
+    if (!index->writable)
+        index->torn = info.st_size - index->end[0];
     if (index->end[0] == info.st_size || !index->writable)
         return DONE;
     if (!quiet)

@@ -150,6 +150,11 @@ int queries_make(struct queries *q, struct session *s, const struct search_setti
     return status == DONE ? subtract(q, s, settings) : status;
 }
 
+double here_logit(const struct queries *q, double own, double empty)
+{
+    return q->sigmoid ? q->scale * own + q->bias : q->scale * (own - empty);
+}
+
 void queries_free(struct queries *q)
 {
     for (int i = 0; i < q->count; i++) {

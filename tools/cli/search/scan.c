@@ -91,7 +91,7 @@ static int find_ids(const struct index *index, int block, int64_t *ids)
     return asked;
 }
 
-/* Leaves out what is not nearer to the text than to the empty one. */
+/* Leaves out pictures in which what the text names is not. */
 static const int64_t *only_here(const struct scanning *s, struct room *room, int rows,
                                 const float *own)
 {
@@ -101,7 +101,9 @@ static const int64_t *only_here(const struct scanning *s, struct room *room, int
     vitx_similarities(room->own, room->vectors, rows, units, own);
     vitx_similarities(room->empty, room->vectors, rows, units, s->queries->empty);
     for (int i = 0; i < rows; i++)
-        room->here[i] = room->own[i] > room->empty[i] ? room->ids[i] : -1;
+        room->here[i] = here_logit(s->queries, (double)room->own[i], (double)room->empty[i]) > 0
+                            ? room->ids[i]
+                            : -1;
     return room->here;
 }
 

@@ -48,6 +48,17 @@ static void settle(struct why *w, const struct search_settings *o)
         w->settings.methods = (struct list){default_method, 1};
 }
 
+/* Whether a picture's maps of two texts get one name. */
+static bool same_name(const char *out, const char *one, const char *other)
+{
+    char *a = output_name(out, "x", "", VITX_AUTO, VITX_EXPLAINED_TEXT, one);
+    char *b = output_name(out, "x", "", VITX_AUTO, VITX_EXPLAINED_TEXT, other);
+    const bool same = a && b && strcmp(a, b) == 0;
+    free(a);
+    free(b);
+    return same;
+}
+
 int why_check(const struct search_settings *o)
 {
     static char some[] = "text";
@@ -66,6 +77,12 @@ int why_check(const struct search_settings *o)
         return wrong_usage("--why %s: several maps need a pattern, as 'why/{image}.png'", o->why);
     if (o->texts.count > 1 && !has_target(o->why))
         return wrong_usage("--why %s: of several texts, {target} has to be in it", o->why);
+    for (int i = 0; i < o->texts.count; i++)
+        for (int j = 0; j < i; j++)
+            if (same_name(o->why, o->texts.items[i], o->texts.items[j]))
+                return wrong_usage("--why %s: the maps of \"%s\" and \"%s\" would get the same "
+                                   "name; search for them one after the other",
+                                   o->why, o->texts.items[j], o->texts.items[i]);
     return explain_check(&w.settings, 1);
 }
 
