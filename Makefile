@@ -401,6 +401,10 @@ bench: all $(B)/test_kernels                                   ## time every ker
 
 # The bundled model, and what `make demo` needs of it.
 BUNDLED := $(addprefix weights/scenes/,model.safetensors config.json labels.zh.txt README.md)
+# The pair of towers for pictures and sentences, and what makes sentences of names.
+PAIR := $(addprefix weights/pair/,model.safetensors config.json preprocessor_config.json tokenizer.json \
+    tokenizer_config.json README.md)
+TEMPLATES := $(sort $(wildcard weights/templates/*))
 DEMO    := $(addprefix docs/images/scenes/,one.png one.1.png two.png two.1.png two.2.png \
     wrong.png wrong.1.png objects.txt)
 
@@ -421,8 +425,10 @@ install: all                                                   ## install under 
 	$(Q)install -m 755 $(OUT)/vitx-cli $(OUT)/vitx-scenes $(DESTDIR)$(PREFIX)/bin
 	$(Q)if [ "$(CUDA)" != 0 ] && [ -e $(PLUGIN) ]; then install -d $(PLUGINS) && \
 	    install -m 755 $(PLUGIN) $(PLUGINS) && $(STRIP) --strip-unneeded $(PLUGINS)/$(notdir $(PLUGIN)); fi
-	$(Q)install -d $(DESTDIR)$(DATADIR)/scenes $(DESTDIR)$(DATADIR)/demo
+	$(Q)install -d $(addprefix $(DESTDIR)$(DATADIR)/,scenes pair templates demo)
 	$(Q)install -m 644 $(BUNDLED) $(DESTDIR)$(DATADIR)/scenes
+	$(Q)install -m 644 $(PAIR) $(DESTDIR)$(DATADIR)/pair
+	$(Q)install -m 644 $(TEMPLATES) $(DESTDIR)$(DATADIR)/templates
 	$(Q)install -m 644 $(DEMO) $(DESTDIR)$(DATADIR)/demo
 	$(Q)install -m 755 tools/demo.sh $(DESTDIR)$(DATADIR)/demo
 	$(Q)for unit in $(UNITS); do sed -e 's|/usr/local/bin|$(PREFIX)/bin|;s|/usr/local/share/vitx|$(DATADIR)|' \
@@ -436,10 +442,12 @@ uninstall:                                                     ## remove what in
 	$(Q)rm -f $(DESTDIR)$(LIBDIR)/libvitx.a $(DESTDIR)$(LIBDIR)/libvitx.so* \
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/vitx*.pc $(DESTDIR)$(PREFIX)/bin/vitx-cli $(DESTDIR)$(PREFIX)/bin/vitx-scenes
 	$(Q)rm -f $(addprefix $(DESTDIR)$(DATADIR)/scenes/,$(notdir $(BUNDLED))) \
+	    $(addprefix $(DESTDIR)$(DATADIR)/pair/,$(notdir $(PAIR))) \
+	    $(addprefix $(DESTDIR)$(DATADIR)/templates/,$(notdir $(TEMPLATES))) \
 	    $(addprefix $(DESTDIR)$(DATADIR)/demo/,$(notdir $(DEMO)) demo.sh) \
 	    $(addprefix $(DESTDIR)$(DATADIR)/,$(UNITS) serve.md)
 	$(Q)rm -f $(PLUGINS)/libvitx-cuda.so.* && { rmdir $(PLUGINS) 2>/dev/null || true; }
-	$(Q)for folder in /scenes /demo ""; do rmdir $(DESTDIR)$(DATADIR)$$folder 2>/dev/null || true; done
+	$(Q)for folder in /scenes /pair /templates /demo ""; do rmdir $(DESTDIR)$(DATADIR)$$folder 2>/dev/null || true; done
 
 C_FILES := $(shell find lib kernels include tools test docs -name '*.[ch]' -o -name '*.[ch]pp' -o -name '*.cu' 2>/dev/null)
 format:                                                        ## format the sources with clang-format

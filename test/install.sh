@@ -44,6 +44,12 @@ fi
 for file in model.safetensors config.json labels.zh.txt README.md; do
     cmp "weights/scenes/$file" "$root/opt/vitx/share/vitx/scenes/$file" || fail "$file of the model"
 done
+for file in model.safetensors config.json preprocessor_config.json tokenizer.json tokenizer_config.json README.md; do
+    cmp "weights/pair/$file" "$root/opt/vitx/share/vitx/pair/$file" || fail "$file of the pair"
+done
+for file in README.md imagenet80.txt simple7.txt zh80.txt zh7.txt; do
+    cmp "weights/templates/$file" "$root/opt/vitx/share/vitx/templates/$file" || fail "$file of the templates"
+done
 
 # ---------------------------------------------------------------- moved ----------------------
 mv "$root/opt/vitx" "$moved"

@@ -22,7 +22,7 @@ import os
 import safetensors.torch
 import torch
 from export import text
-from pair import CONTEXT, KINDS, Facts, Tokens, fixed, measure
+from pair import CONTEXT, Facts, Tokens, embed_pictures, fixed, measure
 from towers import EMBED, EPS, PATCH, SIZE, TEXT, VISION
 from transformers import CLIPConfig, CLIPModel
 
@@ -72,13 +72,15 @@ class Exported:
 def report(folder, args):
     facts, tokens = Facts(args.scenes), Tokens(os.path.join(folder, "tokenizer.json"))
     model = Exported(folder)
-    out = dict(seed=SEED, scenes=args.count, size=SIZE, objects="1-3", smallest=0.3, largest=0.75,
-               chance=dict(pairs=0.5, things_of_1=1 / facts.things,
-                           first={k: 1 / len(facts.at[n, 0, 1 if k == "relation" else 0])
-                                  for n, k in enumerate(KINDS) if n in (1, 3)}))
-    scenes = fixed(args.scenes, facts.total, SEED, args.count, SIZE, "1-3")
+    out = dict(seed=SEED, scenes=args.count, size=SIZE, objects="1-3", smallest=0.3, largest=0.75)
+    pixels, owner, truth = fixed(args.scenes, facts.total, SEED, args.count, SIZE, "1-3")
+    pictures = embed_pictures(model, pixels, owner, facts.things)
     for language, name in (0, "en"), (1, "zh"):
-        out[name] = measure(model, tokens, facts, scenes, language)
+        out[name] = measure(model, tokens, facts, pictures, truth, language)
+    state = model.model.state_dict()
+    out.update(parameters=sum(v.numel() for k, v in state.items() if "position_ids" not in k),
+               bytes=os.path.getsize(os.path.join(folder, "model.safetensors")),
+               scale=model.model.logit_scale.exp().item())
     return out
 
 
@@ -87,7 +89,7 @@ def main():
     p.add_argument("run", help="folder of pair.py")
     p.add_argument("out")
     p.add_argument("--scenes", default="build/vitx-scenes", help="the generator")
-    p.add_argument("--count", type=int, default=1500, help="scenes")
+    p.add_argument("--count", type=int, default=1000, help="scenes")
     args = p.parse_args()
 
     state = torch.load(os.path.join(args.run, "last.pt"), weights_only=True)

@@ -45,18 +45,18 @@ from train import classes, command, prepare
 # once; whether the picture tower learns, or stays and has looked at them once; how many patches it sees,
 # those that show objects first (0: all; FLIP, arXiv:2212.00794).
 PHASES = [
-    (0.15, 112, "1-3", 0.45, 0.95, 64, 2400, False, 0),
-    (0.85, 112, "1-3", 0.45, 0.95, 32, 3200, True, 28),
-    (1.00, 112, "1-3", 0.45, 0.95, 32, 1600, True, 0),
+    (0.10, 112, "1-3", 0.45, 0.95, 64, 2400, False, 0),
+    (0.60, 112, "1-3", 0.45, 0.95, 32, 3200, True, 28),
+    (1.00, 224, "1-3", 0.30, 0.75, 16, 480, True, 0),
 ]
 VISITS = 3  # how often every scene that was drawn is taken, before others are drawn
 CLASSES, RELATIONS = 4, 6  # of a step: things of which every colour and place is said; scenes of relations
 TRAIN, VALIDATION = 101, 1000001  # seeds; export_pair.py reports on another
-LR_PICTURES, LR_TEXTS, WARM_UP, DECAY, CLIP, EMA = 4e-4, 2e-3, 0.005, 0.05, 1.0, 0.997
+LR_PICTURES, LR_TEXTS, WARM_UP, DECAY, CLIP, EMA = 4e-4, 2e-3, 0.005, 0.05, 1.0, 0.99
 GENTLE = 150  # steps until the picture tower learns at its full rate
 FROZEN = 3  # blocks that stay as weights/scenes has them: a third less to compute
-LATE = 0.25  # share of the scenes where the class token reads the patches in the last block alone
-CHOICE, PATCHES, DETAIL, WHOLE = 0.5, 0.5, 0.5, 1.0  # weights of losses
+LATE = 0.1  # share of the scenes where the class token reads the patches in the last block alone
+WHICH, CHOICE, PATCHES, DETAIL, WHOLE = 1.0, 1.0, 0.5, 0.5, 1.0  # weights of losses
 TEMPLATES = 0.4  # share of texts made by a template
 CONTEXT = 32
 EMPTY = ["", "a photo of a .", "a picture", "nothing", "一张图片", "一张的照片", "什么都没有"]
@@ -270,7 +270,8 @@ def losses(pair, seen, facts, templates, tokens, dice):
     choice, detail = choices(pair, directions, texts, batch, match, shares)
     with torch.no_grad():
         right = ((logits > 0) == (match == 1))[near & (match < 2)].float().mean()
-    loss = every + hard + 0.5 * which + CHOICE * choice + PATCHES * local + DETAIL * detail + WHOLE * whole
+    loss = (every + hard + WHICH * which + CHOICE * choice + PATCHES * local + DETAIL * detail
+            + WHOLE * whole)
     return loss, torch.stack([every, hard, which, choice, local, detail, whole, right]).detach()
 
 
@@ -280,7 +281,7 @@ def losses(pair, seen, facts, templates, tokens, dice):
 
 
 @torch.no_grad()
-def embed_pictures(pair, pixels, owner, things, batch):
+def embed_pictures(pair, pixels, owner, things, batch=16):
     out = [pair.pictures(prepare(pixels[i:i + batch], owner[i:i + batch], things)[0].float())[:, 0]
            for i in range(0, len(pixels), batch)]
     return torch.cat(out)
@@ -294,10 +295,8 @@ def area_under(right, wrong):
 
 
 @torch.no_grad()
-def measure(pair, tokens, facts, scenes, language, form=1, batch=16):
-    """What a language's sentences are worth on scenes: see export_pair.py."""
-    pixels, owner, truth = scenes
-    pictures = embed_pictures(pair, pixels, owner, facts.things, batch)
+def measure(pair, tokens, facts, pictures, truth, language, form=1):
+    """What a language's sentences are worth on scenes, whose pictures are embedded: see export_pair.py."""
     truth = torch.from_numpy(truth.astype(np.int64))
     things = embed_texts(pair, tokens, [facts.forms[k][language][form] for k in range(facts.things)])
     empty = embed_texts(pair, tokens, [""])[0]
@@ -331,7 +330,7 @@ def pairs(pair, tokens, facts, pictures, truth, kind, language, form):
         return {}
     texts = embed_texts(pair, tokens, [facts.forms[f][language][min(form, len(facts.forms[f][0]) - 1)] for f in used])
     place = {f: n for n, f in enumerate(used)}
-    wins, compared, first, asked = 0, 0, 0, 0
+    wins, compared, first, asked, chance = 0, 0, 0, 0, 0.0
     for i, group in groups:
         scores = texts[[place[int(f)] for f in group]] @ pictures[i]
         true, false = scores[truth[i, group] == 1], scores[truth[i, group] == 0]
@@ -340,9 +339,10 @@ def pairs(pair, tokens, facts, pictures, truth, kind, language, form):
         if len(true) and len(false):
             first += int(true.max() > false.max())
             asked += 1
+            chance += len(true) / (len(true) + len(false))
     name = KINDS[kind]
     return {name + "_pairs": wins / max(1, compared), name + "_first": first / max(1, asked),
-            name + "_asked": asked}
+            name + "_chance": chance / max(1, asked), name + "_asked": asked}
 
 
 # ------------------------------------------------------------------ training -----------------
@@ -500,15 +500,20 @@ class Trainer:
         return parts.numpy()
 
     def evaluate(self, sets):
+        pixels, owner, truth = sets
+        pictures = embed_pictures(self.ema, pixels, owner, self.facts.things)
         for language, name in ((0, "en"), (1, "zh")):
-            found = measure(self.ema, self.tokens, self.facts, sets, language)
-            print(f"  {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items() if "asked" not in k), flush=True)
+            found = measure(self.ema, self.tokens, self.facts, pictures, truth, language)
+            shown = (f"{k} {v:.3f}" for k, v in found.items() if not k.endswith(("asked", "chance")))
+            print(f"  {name}: " + ", ".join(shown), flush=True)
 
     def run_phase(self):
         until, size, objects, smallest, largest, batch, *_ = PHASES[self.phase]
-        sets = fixed(self.args.scenes, self.facts.total, VALIDATION, self.args.validate, size, "1-3", smallest, largest)
-        scenes = Scenes(argv(self.args, TRAIN + 10 * (self.args.seed - 1) + self.phase, self.drawn, size, objects, smallest, largest),
-                        batch, size, self.facts.total)
+        sets = fixed(self.args.scenes, self.facts.total, VALIDATION, self.args.validate, size, "1-3",
+                     smallest, largest)
+        seed = TRAIN + 10 * (self.args.seed - 1) + self.phase
+        scenes = Scenes(argv(self.args, seed, self.drawn, size, objects, smallest, largest), batch, size,
+                        self.facts.total)
         before, start = self.elapsed, time.time()
         pool = Pool(self.pair, self.facts, scenes, PHASES[self.phase])
         logged, saved, sums, count = start, start, 0, 0
@@ -521,8 +526,9 @@ class Trainer:
             if now - logged >= self.args.log:
                 every, hard, which, choice, local, detail, whole, right = sums / count
                 print(f"{time.strftime('%H:%M:%S')} {100 * self.done():5.1f} % {size} px {self.drawn} scenes, "
-                      f"{count * batch / (now - logged):.1f}/s, loss {every:.3f} hard {hard:.3f} which {which:.3f} choice {choice:.3f} "
-                      f"patches {local:.3f} detail {detail:.3f} whole {whole:.3f}, right {right:.3f}, scales {self.pair.logit_scale.exp():.1f} "
+                      f"{count * batch / (now - logged):.1f}/s, loss {every:.3f} hard {hard:.3f} "
+                      f"which {which:.3f} choice {choice:.3f} patches {local:.3f} detail {detail:.3f} "
+                      f"whole {whole:.3f}, right {right:.3f}, scales {self.pair.logit_scale.exp():.1f} "
                       f"{self.pair.patch_scale.exp():.1f}", flush=True)
                 logged, sums, count = now, 0, 0
             if self.stop:

@@ -179,7 +179,6 @@ def begin_with(pair, weights, patches):
     x = F.linear(patches, e.patch_embedding.weight.flatten(1)) + e.positions(math.isqrt(patches.shape[1]))[1:]
     vision.pre_layrnorm.weight.fill_(x.std(-1).mean())
     vision.pre_layrnorm.bias.zero_()
-    own = (e.class_embedding + e.position_embedding.weight[0]).std() / vision.pre_layrnorm.weight[0]
     for n, layer in enumerate(vision.encoder.layers):
         old = {k.removeprefix(f"blocks.{n}."): v for k, v in weights.items() if k.startswith(f"blocks.{n}.")}
         parts = layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj
@@ -193,7 +192,6 @@ def begin_with(pair, weights, patches):
             part.bias.copy_(old[name + ".bias"])
     vision.post_layernorm.weight.copy_(weights["norm.weight"])
     vision.post_layernorm.bias.copy_(weights["norm.bias"])
-    return x.std(-1), own
 
 
 COLOURS, PLACES = 3, 2
@@ -215,12 +213,13 @@ def open_channels(pair, patches, strength=2.5):
     total = sum(torch.cov(h.T) / h.var(0).mean() for h in seen)
     quiet = torch.linalg.eigh(total).eigenvectors[:, :COLOURS + PLACES]
     quiet = quiet - quiet.mean(0)  # norms take the mean away
-    size = (F.linear(patches, e.patch_embedding.weight.flatten(1)) + e.positions(math.isqrt(patches.shape[1]))[1:]).std()
+    table = e.positions(math.isqrt(patches.shape[1]))[1:]
+    size = (F.linear(patches, e.patch_embedding.weight.flatten(1)) + table).std()
     colour = patches.view(-1, 3, PATCH * PATCH).mean(-1)
     for c in range(COLOURS):
         filter_ = torch.zeros(3, PATCH, PATCH)
         filter_[c] = strength * size / colour[:, c].std() / PATCH**2
-        e.patch_embedding.weight += quiet[:, c, None, None, None] * 16 * filter_ / 16**0.5
+        e.patch_embedding.weight += quiet[:, c, None, None, None] * 4 * filter_
     grid = SIZE // PATCH
     line = torch.linspace(-1.7, 1.7, grid)
     places = line.expand(grid, grid).flatten(), line[:, None].expand(grid, grid).flatten()
