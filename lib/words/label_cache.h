@@ -20,8 +20,8 @@ typedef struct vx_label_key {
 int vx_label_key_make(vx_label_key *out, const vitx_label_set *set, vitx_texts *t,
                       const vitx_label_set_opts *opts);
 
-/* Whether the file may be used: *usable if it is not there, empty, or a file of labels' vectors. What
- * is no regular file is not, with a warning. VITX_INVALID: another file, which must stay. */
+/* Whether the file may be used: *usable if it is not there, empty, or a file of labels' vectors.
+ * What is no regular file is not, with a warning. VITX_INVALID: another file, which must stay. */
 int vx_label_cache_check(bool *usable, const vitx_label_set *set, const char *path);
 
 /* Fills in set->vectors and info.cut. false: the file is not there, damaged, or of another set. */

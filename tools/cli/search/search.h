@@ -84,8 +84,8 @@ struct queries {
 int queries_make(struct queries *queries, struct session *session,
                  const struct search_settings *settings);
 void queries_free(struct queries *queries);
-/* The logit of what vitx_map_info.probability is of, by the cosines with the text and the empty one:
- * above 0 what the text names is here. */
+/* The logit of what vitx_map_info.probability is of, by the cosines with the text and the empty
+ * one: above 0 what the text names is here. */
 double here_logit(const struct queries *queries, double own, double empty);
 
 /* ------------------------------------------------------------------ finding ---------------- */
