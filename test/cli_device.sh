@@ -6,7 +6,7 @@
 fake=$(realpath "$BUILD/plugin/libvitx-fake.so")
 version=$("$program" --version | sed -n '1s/.* //p')
 file=libvitx-cuda.so.${version%%.*}
-installed=$(grep -azm 1 -xE '/.+/vitx' "$program" | tr -d '\0')
+installed=$(grep -azxE '/.+/vitx' "$program" | tr '\0' '\n' | grep -v '/share/vitx$' | head -n 1)
 bin=$folder/home/bin lib=$folder/home/lib/vitx
 mkdir -p "$bin/vitx" "$lib"
 cp "$program" "$bin"

@@ -142,33 +142,31 @@ struct portion {
     struct explain_plan plan;
 };
 
-/* As many of the best classes as any of them wants. */
+/* As many of the best classes as any of them explains. */
 static int most_classes(const struct ask *const *asks, int count)
 {
     int most = 0;
-    for (int i = 0; i < count; i++) {
-        const int ranks = asks[i]->plan.ranks, wanted = ranks > asks[i]->top ? ranks : asks[i]->top;
-        most = wanted > most ? wanted : most;
-    }
+    for (int i = 0; i < count; i++)
+        most = asks[i]->plan.ranks > most ? asks[i]->plan.ranks : most;
     return most;
 }
 
-/* What the ask wants of what came out; false: something is missing, or there is no memory. */
-static bool take_portion(struct outcome *out, const struct ask *ask, struct making *making,
-                         const vitx_prediction *best)
+/* What the ask wants of what came out; false: something is missing, or there is no memory. Its
+ * classes are those of its maps' pass, as they would be alone. */
+static bool take_portion(struct outcome *out, const struct ask *ask, struct making *making)
 {
     for (int j = 0; j < ask->plan.opts_count; j++)
         if (!making->settled[j])
             return false;
     out->top = ask->top > 0 ? calloc((size_t)ask->top, sizeof *out->top) : NULL;
-    if ((ask->top > 0 && !out->top) || !take_maps(out, making, ask->plan.opts_count)) {
+    bool taken = (ask->top == 0 || out->top) && take_maps(out, making, ask->plan.opts_count);
+    if (taken && out->top)
+        taken = out->map_count > 0 && vitx_map_predictions(out->top, ask->top, out->maps[0],
+                                                           ask->model->session.model) == VITX_OK;
+    out->top_count = taken ? ask->top : 0;
+    if (!taken)
         outcome_free(out);
-        return false;
-    }
-    if (out->top)
-        memcpy(out->top, best, (size_t)ask->top * sizeof *best);
-    out->top_count = ask->top;
-    return true;
+    return taken;
 }
 
 /* Makings [count] for one picture each; false: no memory. */
@@ -199,7 +197,7 @@ static void make_portions(struct outcome *outcomes, bool *made, double *forwards
         makings_run(makings, count, context, &batch, best, forwards);
         *forwards += *forwards > 0 && most > 0;
         for (int i = 0; i < count; i++)
-            made[i] = take_portion(&outcomes[i], asks[i], &makings[i], best);
+            made[i] = take_portion(&outcomes[i], asks[i], &makings[i]);
     }
     free(best);
 }
