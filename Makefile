@@ -158,7 +158,7 @@ $(OUT)/vitx-scenes: $(SCENE_OBJ)
 $(SCENE_OBJ): OWN = -ffp-contract=off
 
 # Most of lib/ is compiled to be small: it runs once for a file, a call or a block, or it is as fast so.
-HOT := $(addprefix lib/,$(addsuffix .c,base/pool text/added text/bpe text/chars text/encode text/normalise text/pretokenise text/tokens text/unicode text/unigram text/vocab text/wordpiece words/rank explain/lanczos explain/rise measure/tally report/code report/escape report/fused))
+HOT := $(addprefix lib/,$(addsuffix .c,base/pool text/added text/bpe text/chars text/encode text/normalise text/pretokenise text/tokens text/unicode text/unigram text/vocab text/wordpiece words/scores explain/lanczos explain/rise measure/tally report/code report/escape report/fused))
 COOL := $(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC)))
 SMALL_release := $(shell $(CC) -Oz -E -x c /dev/null > /dev/null 2>&1 && echo -Oz || echo -Os)
 SMALL := $(SMALL_$(CONFIG))
@@ -169,7 +169,7 @@ $(filter $(B)/lib/image/% $(B)/kernels/%,$(COOL)): OWN = $(SMALL:-Oz=-Os)
 VECTORS := $(shell $(CC) -fvect-cost-model=dynamic -E -x c /dev/null > /dev/null 2>&1 && echo -ftree-vectorize -fvect-cost-model=dynamic)
 $(B)/lib/report/code.o $(B)/lib/report/fused.o: OWN = -fno-math-errno $(VECTORS)
 # Dot products of many vectors.
-$(B)/lib/words/rank.o: OWN = $(VECTORS)
+$(B)/lib/words/scores.o: OWN = $(VECTORS)
 
 # The vectors that any processor has: on x86 hardly a processor is left that has no better ones.
 $(B)/kernels/cpu/kernels_any.o: OWN = $(if $(X86),$(SMALL:-Oz=-Os))

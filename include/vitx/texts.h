@@ -39,8 +39,9 @@ typedef struct vitx_texts_opts {
                                 "whitespace", "lower", "canonicalize" (open_clip's names),
                                 "siglip", "siglip2" (transformers'). NULL: what the library does
                                 that the files come from                                        */
-    const vitx_context_opts *context; /**< device, precision, threads, memory_budget and progress
-                                of the text tower; its other members are not read. NULL: defaults */
+    const vitx_context_opts *context; /**< device, precision, threads, trace_budget,
+                                memory_budget, gradients and progress of the text tower; its other
+                                members are not read. NULL: defaults                            */
 } vitx_texts_opts;
 
 #define VITX_TEXTS_OPTS_INIT { sizeof(vitx_texts_opts), NULL, NULL, NULL, NULL }

@@ -2,54 +2,15 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/best.h"
 #include "engine/feed.h"
 #include "engine/run.h"
 #include "engine/size.h"
 
-/* Whether class a ranks before class b: higher logit, then lower index. */
-static bool before(const float *logits, int a, int b)
-{
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-}
-
-/* Lets the entry at `i` sink in a heap of `n` whose root is the one that ranks last. */
-static void sink(vitx_prediction *heap, int n, int i, const float *logits)
-{
-    for (;;) {
-        int worst = i;
-        for (int child = 2 * i + 1; child <= 2 * i + 2 && child < n; child++)
-            if (before(logits, heap[worst].index, heap[child].index))
-                worst = child;
-        if (worst == i)
-            return;
-        const int swap = heap[i].index;
-        heap[i].index = heap[worst].index;
-        heap[worst].index = swap;
-        i = worst;
-    }
-}
-
-/* The k best of `classes`, best first: a heap of the best so far, then sorted. Needs no memory
- * beside `top`, and O(K log k) time even for all of 21,000 classes. */
 void vx_rank(vitx_prediction *top, int k, const float *logits, const float *probabilities,
              int classes, const vitx_model *model)
 {
-    const int n = k < classes ? k : classes;
-    for (int i = 0; i < n; i++)
-        top[i].index = i;
-    for (int i = n / 2 - 1; i >= 0; i--)
-        sink(top, n, i, logits);
-    for (int i = n; i < classes; i++)
-        if (before(logits, i, top[0].index)) {
-            top[0].index = i;
-            sink(top, n, 0, logits);
-        }
-    for (int last = n - 1; last > 0; last--) { /* the root is the last of those left */
-        const int swap = top[0].index;
-        top[0].index = top[last].index;
-        top[last].index = swap;
-        sink(top, last, 0, logits);
-    }
+    const int n = vx_best(&top->index, sizeof *top, k, logits, classes);
     for (int i = 0; i < n; i++)
         top[i] = (vitx_prediction){top[i].index, logits[top[i].index], probabilities[top[i].index],
                                    vitx_model_label(model, top[i].index)};
@@ -118,16 +79,23 @@ int vitx_classify(vitx_context *context, const vitx_image *image, vitx_predictio
     return vitx_classify_batch(context, &image, 1, top, k);
 }
 
-int vx_make_unit(float *vector, size_t count)
+bool vx_make_unit(float *vector, int count)
 {
     double square = 0;
-    for (size_t i = 0; i < count; i++)
+    for (int i = 0; i < count; i++)
         square += (double)vector[i] * vector[i];
     if (!(square > 0))
-        return vx_fail(VITX_FORMAT, "the embedding is 0 and has no direction");
-    for (size_t i = 0; i < count; i++)
+        return false;
+    for (int i = 0; i < count; i++)
         vector[i] = (float)(vector[i] / sqrt(square));
-    return VITX_OK;
+    return true;
+}
+
+int vx_embedding_make_unit(float *embedding, int count)
+{
+    return vx_make_unit(embedding, count)
+               ? VITX_OK
+               : vx_fail(VITX_FORMAT, "the embedding is 0 and has no direction");
 }
 
 static int embed(vitx_context *c, const vx_feed *feed, int n, float *out, int normalize)
@@ -148,7 +116,7 @@ static int embed(vitx_context *c, const vx_feed *feed, int n, float *out, int no
         VX_TRY(vx_feed_run(c, feed, at, count, next, NULL));
         memcpy(to, c->act.host.logits, (size_t)count * k * sizeof *to);
         for (int i = 0; normalize && i < count; i++)
-            VX_TRY(vx_make_unit(to + (size_t)i * k, k));
+            VX_TRY(vx_embedding_make_unit(to + (size_t)i * k, c->arch.classes));
     }
     return VITX_OK;
 }

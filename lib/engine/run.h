@@ -52,8 +52,10 @@ int vx_context_answers(vitx_context *c, const vx_activations *act, int n);
  * labels. */
 void vx_rank(vitx_prediction *top, int k, const float *logits, const float *probabilities,
              int classes, const vitx_model *model);
-/* Divides a vector by its length. VITX_FORMAT if that is 0. */
-int vx_make_unit(float *vector, size_t count);
+/* Divides a vector by its length; false: it is 0, and stays. */
+bool vx_make_unit(float *vector, int count);
+/* The same for a model's answer: VITX_FORMAT if it is 0. */
+int vx_embedding_make_unit(float *embedding, int count);
 
 /* ------------------------------------------------------------------ progress --------------- */
 

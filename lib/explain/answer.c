@@ -71,12 +71,11 @@ int vitx_map_embedding(float *out, int normalize, const vitx_map *map)
 {
     VX_TRY(check(map, out, "vitx_map_embedding"));
     const vx_answer *answer = map->answer;
-    const size_t count = (size_t)answer->classes;
     if (!answer->units)
         return vx_fail(VITX_UNSUPPORTED,
                        "the model answers with %d classes, not with an embedding; "
                        "vitx_map_predictions gives them",
                        answer->classes);
-    memcpy(out, answer->logits, count * sizeof *out);
-    return normalize ? vx_make_unit(out, count) : VITX_OK;
+    memcpy(out, answer->logits, (size_t)answer->classes * sizeof *out);
+    return normalize ? vx_embedding_make_unit(out, answer->classes) : VITX_OK;
 }

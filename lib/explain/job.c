@@ -321,28 +321,15 @@ static vitx_explained explains(const vx_job *job)
                               : VITX_EXPLAINED_CLASS;
 }
 
-/* The outputs' cosine with a text. */
-static int text_cosine(double *out, const vx_job *job, const char *text, const float *outputs)
-{
-    const int count = job->arch->classes;
-    float *vector;
-    VX_TRY(vx_new(&vector, &job->scratch, (size_t)count, sizeof *vector, "a vector"));
-    const int status = vx_words_vector(vector, job->opts.texts, text);
-    const vx_target t = {.score = VITX_SCORE_COSINE, .vector = vector, .count = count};
-    if (status == VITX_OK)
-        *out = vx_target_value(t, outputs, NULL);
-    vx_release(&job->scratch, vector);
-    return status;
-}
-
 /* What is told of a map of a text beside its score. */
 static int text_numbers(vitx_map_info *info, const vx_job *job, const float *outputs)
 {
-    const vx_text_rules *rules = &job->opts.texts->model->text;
+    vitx_texts *texts = job->opts.texts;
+    const vx_text_rules *rules = &texts->model->text;
     info->text = job->opts.text;
     info->versus_text = job->opts.versus_text;
-    VX_TRY(text_cosine(&info->text_value, job, job->opts.text, outputs));
-    VX_TRY(text_cosine(&info->empty_value, job, "", outputs));
+    VX_TRY(vx_similarity_of_text(&info->text_value, texts, job->opts.text, outputs));
+    VX_TRY(vx_similarity_of_text(&info->empty_value, texts, "", outputs));
     info->logit = (float)(rules->scale * info->text_value + rules->bias);
     const double odds =
         rules->sigmoid ? info->logit : rules->scale * (info->text_value - info->empty_value);

@@ -6,6 +6,7 @@
 
 #include "engine/run.h"
 #include "engine/size.h"
+#include "explain/score.h"
 #include "words/words.h"
 
 static bool has_vector(const vitx_explain_opts *o)
@@ -150,4 +151,17 @@ int vx_similarity_run(vitx_context *c, vx_similarity *list)
                 VX_TRY(set_vector(other, c->act.host.logits, c->arch.classes));
     }
     return vx_size_return(c, height, width);
+}
+
+int vx_similarity_of_text(double *out, vitx_texts *texts, const char *text, const float *outputs)
+{
+    const int count = vx_words_units(texts);
+    float *vector;
+    VX_TRY(vx_new(&vector, &texts->hooks, (size_t)count, sizeof *vector, "a vector"));
+    const int status = vx_words_vector(vector, texts, text);
+    const vx_target t = {.score = VITX_SCORE_COSINE, .vector = vector, .count = count};
+    if (status == VITX_OK)
+        *out = vx_target_value(t, outputs, NULL);
+    vx_release(&texts->hooks, vector);
+    return status;
 }

@@ -34,4 +34,7 @@ int vx_similarity_pictures(const vx_similarity *list);
  * memory may not be laid out for it (vx_size_reserve). */
 int vx_similarity_run(vitx_context *c, vx_similarity *list);
 
+/* The cosine of outputs and a text. */
+int vx_similarity_of_text(double *out, vitx_texts *texts, const char *text, const float *outputs);
+
 #endif

@@ -20,6 +20,7 @@
 #include "engine/pass.h"
 #include "engine/run.h"
 #include "explain/score.h"
+#include "explain/similarity.h"
 #include "words/segments.h"
 #include "words/words.h"
 
@@ -167,8 +168,7 @@ static int take_ids(reading *s, const char *text, bool *cut)
     VX_TRY(vx_new(&s->ids, hooks, rows, sizeof *s->ids, "ids of words"));
     VX_TRY(vx_new(&s->of, hooks, rows, sizeof *s->of, "places of words"));
     VX_TRY(vx_new(&s->r, hooks, rows, sizeof *s->r, "relevance of words"));
-    for (int i = 0; i < s->rows; i++)
-        s->ids[i] = i < s->tokens.count ? s->tokens.at[i].id : vx_words_pad(s->texts);
+    vx_words_ids(s->ids, s->rows, s->texts, s->tokens.at, s->tokens.count);
     return VITX_OK;
 }
 
@@ -222,20 +222,6 @@ static int read_words(vitx_words *w, reading *s)
     return status;
 }
 
-/* The cosine of the picture's vector, of length 1, with the empty text's. */
-static int empty_value(double *out, vitx_texts *texts, const float *picture)
-{
-    const int units = vx_words_units(texts);
-    float *vector;
-    VX_TRY(vx_new(&vector, &texts->hooks, (size_t)units, sizeof *vector, "a vector"));
-    const int status = vx_words_vector(vector, texts, "");
-    const vx_target t = {.score = VITX_SCORE_COSINE, .vector = vector, .count = units};
-    if (status == VITX_OK)
-        *out = vx_target_value(t, picture, NULL);
-    vx_release(&texts->hooks, vector);
-    return status;
-}
-
 /* The picture's vector, of length 1. */
 static int picture_vector(float *out, const vitx_texts *texts, vitx_context *context,
                           const vitx_image *image, const vitx_words_opts *o)
@@ -247,7 +233,7 @@ static int picture_vector(float *out, const vitx_texts *texts, vitx_context *con
         if (!isfinite(o->vector[k]))
             return vx_fail(VITX_INVALID, "number %d of the picture's vector is not finite", k);
     memcpy(out, o->vector, (size_t)units * sizeof *out);
-    return vx_words_normalise(out, units)
+    return vx_make_unit(out, units)
                ? VITX_OK
                : vx_fail(VITX_INVALID, "the picture's vector is 0 and has no direction");
 }
@@ -261,7 +247,7 @@ static int compare(vitx_words *w, vitx_texts *texts, vitx_context *context, cons
     reading s = {.texts = texts, .context = texts->context, .picture = picture, .method = method};
     int status = picture_vector(picture, texts, context, image, o);
     if (status == VITX_OK)
-        status = empty_value(&w->info.empty_value, texts, picture);
+        status = vx_similarity_of_text(&w->info.empty_value, texts, "", picture);
     if (status == VITX_OK)
         status = read_words(w, &s);
     vx_release(&w->hooks, picture);

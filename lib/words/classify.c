@@ -1,8 +1,9 @@
 /* words/classify.c: pictures and labels that are texts. */
 #include <math.h>
 
+#include "base/best.h"
 #include "engine/run.h"
-#include "words/rank.h"
+#include "words/scores.h"
 #include "words/words.h"
 
 /* softmax or sigmoid of one logit among all */
@@ -37,74 +38,57 @@ static double length_of(const float *vector, int count)
     return sqrt(square);
 }
 
-/* Room for a ranking. */
-typedef struct ranking {
-    float *logits; /* [count] */
-    int *best;     /* [k] */
-} ranking;
-
-static void rank(vitx_prediction *top, int k, const ranking *r, const vitx_label_set *set,
+/* logits: [count], scratch. */
+static void rank(vitx_prediction *top, int k, float *logits, const vitx_label_set *set,
                  const float *vector)
 {
     const vitx_label_set_info *info = &set->info;
     const double length = length_of(vector, info->units);
-    vx_scores(r->logits, set->vectors, vector, info->count, info->units);
+    vx_scores(logits, set->vectors, vector, info->count, info->units);
     for (int i = 0; i < info->count; i++)
-        r->logits[i] = (float)(info->scale * (length > 0 ? r->logits[i] / length : 0) + info->bias);
-    const scale s = scale_of(r->logits, info->count, info->outputs == VITX_OUTPUTS_SIGMOID);
-    const int there = vx_best(r->best, k, r->logits, info->count);
-    for (int i = 0; i < k; i++) {
-        if (i >= there) {
-            top[i] = (vitx_prediction){.index = -1};
-            continue;
-        }
-        const int index = r->best[i];
-        top[i] = (vitx_prediction){index, r->logits[index], probability(s, r->logits[index]),
+        logits[i] = (float)(info->scale * (length > 0 ? logits[i] / length : 0) + info->bias);
+    const scale s = scale_of(logits, info->count, info->outputs == VITX_OUTPUTS_SIGMOID);
+    const int there = vx_best(&top->index, sizeof *top, k, logits, info->count);
+    for (int i = 0; i < there; i++) {
+        const int index = top[i].index;
+        top[i] = (vitx_prediction){index, logits[index], probability(s, logits[index]),
                                    set->labels[index]};
     }
+    for (int i = there; i < k; i++)
+        top[i] = (vitx_prediction){.index = -1};
 }
 
-static int ranking_new(ranking *r, const vitx_label_set *set, int k)
+static int logits_new(float **logits, const vitx_label_set *set)
 {
-    const int count = set->info.count;
-    *r = (ranking){0};
-    VX_TRY(vx_new(&r->logits, &set->hooks, (size_t)count, sizeof *r->logits, "scores of labels"));
-    return vx_new(&r->best, &set->hooks, (size_t)(k < count ? k : count), sizeof *r->best,
-                  "the best labels");
-}
-
-static void ranking_free(ranking *r, const vitx_label_set *set)
-{
-    vx_release(&set->hooks, r->logits);
-    vx_release(&set->hooks, r->best);
+    return vx_new(logits, &set->hooks, (size_t)set->info.count, sizeof **logits,
+                  "scores of labels");
 }
 
 int vitx_label_set_rank(vitx_prediction *top, int k, const vitx_label_set *set, const float *vector)
 {
-    ranking r;
+    float *logits;
     if (!top || !set || !vector || k < 1)
         return vx_fail(VITX_INVALID, "vitx_label_set_rank: an argument is NULL, or k is %d", k);
     for (int i = 0; i < set->info.units; i++)
         if (!isfinite(vector[i]))
             return vx_fail(VITX_INVALID, "number %d of the vector is not finite", i);
-    const int status = ranking_new(&r, set, k);
-    if (status == VITX_OK)
-        rank(top, k, &r, set, vector);
-    ranking_free(&r, set);
-    return status;
+    VX_TRY(logits_new(&logits, set));
+    rank(top, k, logits, set, vector);
+    vx_release(&set->hooks, logits);
+    return VITX_OK;
 }
 
 static int classify(vitx_context *c, const vitx_image *const *images, int n,
                     const vitx_label_set *set, vitx_prediction *top, int k, float *vectors)
 {
-    ranking r;
+    float *logits;
     VX_TRY(vitx_embed_batch(c, images, n, vectors, 0));
-    const int status = ranking_new(&r, set, k);
-    for (int i = 0; i < n && status == VITX_OK; i++)
-        rank(top + (size_t)i * (size_t)k, k, &r, set,
+    VX_TRY(logits_new(&logits, set));
+    for (int i = 0; i < n; i++)
+        rank(top + (size_t)i * (size_t)k, k, logits, set,
              vectors + (size_t)i * (size_t)set->info.units);
-    ranking_free(&r, set);
-    return status;
+    vx_release(&set->hooks, logits);
+    return VITX_OK;
 }
 
 int vitx_classify_texts(vitx_context *context, const vitx_image *const *images, int n,

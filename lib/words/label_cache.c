@@ -1,7 +1,6 @@
 /* words/label_cache.c: see label_cache.h. */
 #include "words/label_cache.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/file.h"

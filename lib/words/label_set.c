@@ -5,12 +5,10 @@
  * Radford et al. 2021, section 3.1.4; openai/CLIP @ d05afc4, notebooks/Prompt_Engineering. Without
  * templates it is normalise(tower(label)).
  */
-#include <ctype.h>
-#include <limits.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/structs.h"
+#include "engine/run.h"
 #include "words/label_cache.h"
 #include "words/segments.h"
 
@@ -139,12 +137,12 @@ static bool average(float *mean, float *vectors, int n, int units)
 {
     for (int i = 0; i < n; i++) {
         float *vector = vectors + (size_t)i * (size_t)units;
-        if (!vx_words_normalise(vector, units))
+        if (!vx_make_unit(vector, units))
             return false;
         for (int k = 0; k < units; k++)
             mean[k] += vector[k];
     }
-    return vx_words_normalise(mean, units);
+    return vx_make_unit(mean, units);
 }
 
 static int embed_some(vitx_label_set *set, vitx_texts *t, const vitx_label_set_opts *o, int first,
@@ -239,7 +237,7 @@ int vitx_label_set_create(vitx_label_set **out, vitx_texts *texts, const char *c
         .templates = o.template_count,
         .scale = rules->scale,
         .bias = rules->bias,
-        .outputs = rules->sigmoid ? VITX_OUTPUTS_SIGMOID : VITX_OUTPUTS_SOFTMAX,
+        .outputs = vx_words_outputs(texts),
     };
     int status = copy_labels(set, labels);
     if (status == VITX_OK)

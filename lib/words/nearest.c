@@ -5,7 +5,7 @@
 #include <vitx/texts.h>
 
 #include "base/status.h"
-#include "words/rank.h"
+#include "words/scores.h"
 
 /* Vectors that are scored at once: their scores lie on the stack. */
 enum { TOGETHER = 256 };

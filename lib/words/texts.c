@@ -1,5 +1,4 @@
 /* words/texts.c: the text tower of a model at work. */
-#include <math.h>
 #include <string.h>
 
 #include "base/structs.h"
@@ -9,7 +8,6 @@
 
 /* Texts that are turned into ids together: their tokens take some megabytes. */
 #define TOGETHER 4096
-#define MAX_TEXT ((size_t)16 << 20)
 
 void vitx_texts_opts_init(vitx_texts_opts *out, size_t struct_size)
 {
@@ -49,11 +47,30 @@ static int open_tokenizer(vitx_texts *t, const vitx_texts_opts *opts)
     return VITX_OK;
 }
 
+/* What concerns a text tower; the rest is of pictures. */
+static int read_context(vitx_context_opts *out, const vitx_context_opts *given)
+{
+    vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
+    VX_TRY(VX_STRUCT_READ(&o, given, vitx_context_opts, progress_payload));
+    *out = (vitx_context_opts){
+        .struct_size = sizeof *out,
+        .device = o.device,
+        .precision = o.precision,
+        .threads = o.threads,
+        .trace_budget = o.trace_budget,
+        .memory_budget = o.memory_budget,
+        .gradients = o.gradients,
+        .progress = o.progress,
+        .progress_payload = o.progress_payload,
+    };
+    return VITX_OK;
+}
+
 static int open_all(vitx_texts *t, const vitx_model *model, const vitx_texts_opts *opts)
 {
     const char *path = opts->path ? opts->path : model->path;
     vitx_model_opts model_opts = VITX_MODEL_OPTS_INIT;
-    vitx_context_opts context = VITX_CONTEXT_OPTS_INIT;
+    vitx_context_opts context;
     model_opts.hooks = &t->hooks;
     if (!model->arch.units)
         return vx_fail_in(VITX_UNSUPPORTED, model->path,
@@ -64,7 +81,7 @@ static int open_all(vitx_texts *t, const vitx_model *model, const vitx_texts_opt
                           "the text tower's vectors have %d numbers, the picture tower's %d",
                           vx_words_units(t), model->arch.classes);
     VX_TRY(open_tokenizer(t, opts));
-    VX_TRY(VX_STRUCT_READ(&context, opts->context, vitx_context_opts, progress_payload));
+    VX_TRY(read_context(&context, opts->context));
     return vx_texts_create(&t->context, t->model, &context);
 }
 
@@ -121,7 +138,7 @@ int vitx_texts_get_info(vitx_texts_info *out, const vitx_texts *texts)
         .units = m->arch.classes,
         .scale = m->text.scale,
         .bias = m->text.bias,
-        .outputs = m->text.sigmoid ? VITX_OUTPUTS_SIGMOID : VITX_OUTPUTS_SOFTMAX,
+        .outputs = vx_words_outputs(texts),
         .parameters = m->parameters,
         .weight_bytes = m->weight_bytes,
     };
@@ -133,11 +150,8 @@ int vitx_texts_get_info(vitx_texts_info *out, const vitx_texts *texts)
 /* The tokens of a text with those at its ends. */
 static int encode(vx_tokens *out, bool *cut, const vitx_texts *t, const char *text)
 {
-    const size_t bytes = strlen(text);
     *cut = false;
-    if (bytes > MAX_TEXT)
-        return vx_fail(VITX_INVALID, "a text of %zu bytes; at most %zu are read", bytes, MAX_TEXT);
-    return vx_tokenizer_encode(out, t->tokenizer, text, bytes, t->model->text.context, cut);
+    return vx_tokenizer_encode(out, t->tokenizer, text, strlen(text), t->model->text.context, cut);
 }
 
 int vx_words_pad(const vitx_texts *t)
@@ -160,6 +174,13 @@ int vx_words_tokens(vx_tokens *out, int *rows, bool *cut, const vitx_texts *t, c
     return VITX_OK;
 }
 
+void vx_words_ids(int *ids, int rows, const vitx_texts *t, const vx_token *tokens, int count)
+{
+    const int pad = vx_words_pad(t);
+    for (int i = 0; i < rows; i++)
+        ids[i] = i < count ? tokens[i].id : pad;
+}
+
 int vitx_texts_tokens(vitx_text_token *out, int room, int *count, int *cut, vitx_texts *texts,
                       const char *text)
 {
@@ -180,18 +201,6 @@ int vitx_texts_tokens(vitx_text_token *out, int room, int *count, int *cut, vitx
 }
 
 /* -------------------------------------------------------------------------- vectors ------- */
-
-bool vx_words_normalise(float *vector, int count)
-{
-    double square = 0;
-    for (int k = 0; k < count; k++)
-        square += (double)vector[k] * vector[k];
-    if (!(square > 0))
-        return false;
-    for (int k = 0; k < count; k++)
-        vector[k] = (float)(vector[k] / sqrt(square));
-    return true;
-}
 
 /* What a few thousand texts become on their way to the tower. */
 typedef struct bundle {
@@ -217,12 +226,11 @@ static int read_tokens(bundle *b, int *cut, const vitx_texts *t, const char *con
 
 static int read_bundle(bundle *b, int *cut, const vitx_texts *t, const char *const *list, int n)
 {
-    const int pad = vx_words_pad(t);
     VX_TRY(read_tokens(b, cut, t, list, n));
     VX_TRY(vx_new(&b->ids, &t->hooks, (size_t)b->starts[n], sizeof *b->ids, "ids of texts"));
     for (int i = 0; i < n; i++)
-        for (int r = b->starts[i], at = b->of[i]; r < b->starts[i + 1]; r++, at++)
-            b->ids[r] = at < b->of[i + 1] ? b->tokens.at[at].id : pad;
+        vx_words_ids(b->ids + b->starts[i], b->starts[i + 1] - b->starts[i], t,
+                     b->tokens.at + b->of[i], b->of[i + 1] - b->of[i]);
     return VITX_OK;
 }
 
@@ -255,7 +263,7 @@ static int normalise_all(float *out, const vitx_texts *t, int n)
 {
     const int units = vx_words_units(t);
     for (int i = 0; i < n; i++)
-        if (!vx_words_normalise(out + (size_t)i * (size_t)units, units))
+        if (!vx_make_unit(out + (size_t)i * (size_t)units, units))
             return vx_fail_in(VITX_FORMAT, t->model->path, "the vector of text %d is 0", i);
     return VITX_OK;
 }

@@ -34,19 +34,23 @@ static inline int vx_words_units(const vitx_texts *t)
     return t->model->arch.classes;
 }
 
+static inline vitx_outputs vx_words_outputs(const vitx_texts *t)
+{
+    return t->model->text.sigmoid ? VITX_OUTPUTS_SIGMOID : VITX_OUTPUTS_SOFTMAX;
+}
+
 /* Appends the tokens of a text that the tower runs: what stands behind the row that is read is left
  * out. rows: how many it runs; those that are missing are filled up with vx_words_pad. *cut: the
  * text was too long. Any thread. */
 int vx_words_tokens(vx_tokens *out, int *rows, bool *cut, const vitx_texts *t, const char *text);
 /* The id that fills up, below 0 where nothing says so. */
 int vx_words_pad(const vitx_texts *t);
+/* What the tower runs, [rows]: the ids of the tokens, then that. */
+void vx_words_ids(int *ids, int rows, const vitx_texts *t, const vx_token *tokens, int count);
 
 /* The vectors [n,K] of n texts, as the tower gives them; *cut grows by the texts that were too
  * long. The caller has the lock. */
 int vx_words_run(float *out, int *cut, vitx_texts *t, const char *const *list, int n);
-
-/* Divides a vector by its length; false: it is 0, and stays. */
-bool vx_words_normalise(float *vector, int count);
 
 /* The vector [K] of one text, of length 1. Takes the lock. VITX_FORMAT: it is 0. */
 int vx_words_vector(float *out, vitx_texts *t, const char *text);
