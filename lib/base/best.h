@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 /*
- * The k best of n scores, best first, of equal ones the lower index. Their indices go to best[0] and
- * to the integers that lie `stride` bytes apart behind it. O(n log k) time, and no memory.
+ * The k best of n scores, best first, of equal ones the lower index. Their indices go to best[0]
+ * and to the integers behind it that lie `stride` bytes apart. O(n log k) time, no memory.
  * @return how many: k, or n if that is less
  */
 int vx_best(int *best, size_t stride, int k, const float *scores, int n);
