@@ -1,6 +1,6 @@
 /*
  * model/bind.h: what bind.c (a model's sizes, and its tensors by role), bind_grid.c (its grid of
- * patches) and bind_text.c (a text tower's) share.
+ * patches) and text_bind.c (a text tower's) share.
  */
 #ifndef VX_MODEL_BIND_H
 #define VX_MODEL_BIND_H

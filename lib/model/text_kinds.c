@@ -14,9 +14,9 @@ static const vx_text_kind *const kinds[] = {
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
-/* Towers that are none of the kinds, by a tensor: behind a prefix, or by a part of the name. */
+/* Towers that are none of the kinds, by what the name of a tensor begins with. */
 static const struct {
-    const char *pattern, *what;
+    const char *begins, *what;
 } foreign[] = {
     {"params/txt/", "big_vision's, in NumPy's archive"},
     {"text.cls_emb", "CoCa's, with a token of its own behind the text (embed_cls)"},
@@ -63,8 +63,8 @@ static int refuse_foreign(const vx_text_kind **kind, const vx_container *c)
 {
     for (int i = 0; i < c->count; i++)
         for (size_t k = 0; k < sizeof foreign / sizeof foreign[0]; k++) {
-            const char *key = c->tensors[i].key, *pattern = foreign[k].pattern;
-            if (strncmp(key, pattern, strlen(pattern)) != 0)
+            const char *key = c->tensors[i].key, *begins = foreign[k].begins;
+            if (strncmp(key, begins, strlen(begins)) != 0)
                 continue;
             *kind = kinds[0];
             return vx_fail_in(VITX_UNSUPPORTED, c->path,

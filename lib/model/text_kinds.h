@@ -42,14 +42,13 @@ typedef struct vx_text_kind {
 #include "model/text_kinds.def"
 #undef VX_TEXT_KIND
 
-/* Which kind a file is of, and the prefix of its tensors, in *match. VITX_UNSUPPORTED: *kind is
+/* Which kind a file is of, and its naming and prefix in *dialect. VITX_UNSUPPORTED: *kind is
  * NULL if there is no table of tokens at all; else a tower that is not run, whose name is in the
  * message. */
 int vx_text_kind_find(const vx_text_kind **kind, vx_dialect *dialect, const vx_text_files *files);
 
-/* Finds every tensor by name and shape, and fills arch and what of rules the tensors say. Without
- * arch->grid_width, which rules->context becomes. found is allocated with the container's hooks,
- * also after a failure. */
+/* Finds every tensor by name and shape, and fills arch and what of rules the tensors say. found is
+ * allocated with files->hooks, also after a failure. */
 int vx_text_bind(vx_found *found, vx_arch *arch, vx_text_rules *rules, const vx_text_kind *kind,
                  const vx_match *match, vx_hints *hints, const vx_text_files *files);
 

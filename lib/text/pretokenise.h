@@ -25,7 +25,7 @@ typedef struct vx_cut {
     vx_cut_kind kind;
     uint32_t mark;
     vx_scheme scheme; /* whether something is put before */
-    bool split;
+    bool split;       /* of VX_CUT_METASPACE: it cuts, too */
     bool specials; /* of VX_CUT_CLIP: "<|startoftext|>" and "<|endoftext|>" are words */
 } vx_cut;
 

@@ -1,4 +1,4 @@
-/* text/pull.c: see reader.h. */
+/* text/pull.c: see pull.h. */
 #include "text/pull.h"
 
 #include <string.h>
