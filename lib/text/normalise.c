@@ -273,15 +273,6 @@ static int bert_space(vx_chars *out, const vx_chars *in, const vx_change *step,
     return VITX_OK;
 }
 
-static int keep_unless(vx_chars *out, const vx_chars *in, bool (*is)(uint32_t))
-{
-    VX_TRY(vx_chars_reserve(out, in->count));
-    for (size_t i = 0; i < in->count; i++)
-        if (!is(in->at[i].code))
-            VX_TRY(vx_chars_copy(out, in->at + i, 1));
-    return VITX_OK;
-}
-
 /* In place. What a mark stood on is in the mark's place, too: nobody sees half of a letter. */
 static void drop_marks(vx_chars *text, bool (*is)(uint32_t))
 {
@@ -318,20 +309,11 @@ static int siglip_clean(vx_chars *out, const vx_chars *in, const vx_change *step
                         const vx_normaliser *n)
 {
     (void)step, (void)n;
-    return keep_unless(out, in, vx_is_ascii_punctuation);
-}
-
-static int underscores(vx_chars *out, const vx_chars *in, const vx_change *step,
-                       const vx_normaliser *n)
-{
-    (void)n;
-    const vx_change blank = {.from = {{'_'}, 1}, .to = {{' '}, 1}};
-    vx_chars spaced = {.hooks = out->hooks};
-    int status = replace(&spaced, in, &blank, n);
-    if (status == VITX_OK)
-        status = siglip_clean(out, &spaced, step, n);
-    vx_chars_dispose(&spaced);
-    return status;
+    VX_TRY(vx_chars_reserve(out, in->count));
+    for (size_t i = 0; i < in->count; i++)
+        if (!vx_is_ascii_punctuation(in->at[i].code))
+            VX_TRY(vx_chars_copy(out, in->at + i, 1));
+    return VITX_OK;
 }
 
 /* -------------------------------------------------------------------------- all ----------- */
@@ -353,7 +335,6 @@ static change *const changes[] = {
     [VX_BERT_SPACE] = bert_space,
     [VX_BERT_ACCENTS] = bert_accents,
     [VX_SIGLIP_CLEAN] = siglip_clean,
-    [VX_UNDERSCORES] = underscores,
     [VX_LOWER_TEXT] = lower_text,
 };
 

@@ -34,7 +34,6 @@ typedef enum vx_change_kind {
     VX_BERT_SPACE,     /* blanks round ideographs */
     VX_BERT_ACCENTS,   /* NFD, then Mn goes */
     VX_SIGLIP_CLEAN,   /* ASCII punctuation goes */
-    VX_UNDERSCORES,    /* "_" by a blank, other ASCII punctuation goes */
     VX_LOWER_TEXT      /* lower case as Python's */
 } vx_change_kind;
 

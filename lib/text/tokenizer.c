@@ -148,13 +148,14 @@ static void set_clean(vx_tokenizer *t, vx_clean clean)
     static const vx_change lower = {.kind = VX_LOWER_TEXT},
                            space = {.kind = VX_REPLACE_SPACE, .to = {{' '}, 1}},
                            strip = {.kind = VX_STRIP, .left = true, .right = true},
-                           drop = {.kind = VX_SIGLIP_CLEAN}, underscores = {.kind = VX_UNDERSCORES};
+                           drop = {.kind = VX_SIGLIP_CLEAN},
+                           underscores = {.kind = VX_REPLACE, .from = {{'_'}, 1}, .to = {{' '}, 1}};
     vx_normaliser *const n = &t->clean;
     if (clean == VX_CLEAN_NONE || clean == VX_CLEAN_SIGLIP2)
         return;
     if (clean == VX_CLEAN_CANONICALIZE)
         n->steps[n->count++] = underscores;
-    if (clean == VX_CLEAN_SIGLIP)
+    if (clean == VX_CLEAN_CANONICALIZE || clean == VX_CLEAN_SIGLIP)
         n->steps[n->count++] = drop;
     n->steps[n->count++] = space;
     n->steps[n->count++] = strip;
@@ -301,11 +302,10 @@ void vx_tokenizer_free(vx_tokenizer *t)
     vx_release(&h, t);
 }
 
-static int grow_size(vx_tokenizer *t, const int *ids, int count)
+static void grow_size(vx_tokenizer *t, const int *ids, int count)
 {
     for (int i = 0; i < count; i++)
         t->size = ids[i] >= t->size ? ids[i] + 1 : t->size;
-    return VITX_OK;
 }
 
 int vx_tokenizer_ready(vx_tokenizer *t, const char *name)
