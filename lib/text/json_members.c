@@ -6,25 +6,25 @@
 /* Values of a small member, at most: a tree of them is bounded by it. */
 enum { MOST_VALUES = 1 << 20 };
 
-static int found(vx_part *members, int count, const char *key, size_t key_bytes, vx_part **out)
+static vx_part *member_of(vx_part *members, int count, const vx_buffer *key)
 {
-    *out = NULL;
     for (int i = 0; i < count; i++)
-        if (strlen(members[i].key) == key_bytes && memcmp(members[i].key, key, key_bytes) == 0)
-            *out = &members[i];
-    return *out != NULL;
+        if (strlen(members[i].key) == key->size &&
+            memcmp(members[i].key, key->data, key->size) == 0)
+            return &members[i];
+    return NULL;
 }
 
 static int find(vx_part *members, int count, vx_pull *r, vx_buffer *key, const char *what)
 {
     VX_TRY(vx_pull_open(r, '{'));
     for (bool more;;) {
-        vx_part *member;
         VX_TRY(vx_pull_more(r, &more));
         if (!more)
             return vx_pull_end(r);
         VX_TRY(vx_pull_key(r, key));
-        if (!found(members, count, key->data, key->size, &member))
+        vx_part *const member = member_of(members, count, key);
+        if (!member)
             return vx_fail_in(VITX_UNSUPPORTED, r->name, "%s has \"%.60s\", which is not done here",
                               what, key->data);
         if (member->text)

@@ -40,7 +40,7 @@ int vx_read_json_vocab(vx_tokenizer *t, const char *text, size_t bytes, const ch
 
 /* -------------------------------------------------------------------------- BPE ----------- */
 
-/* ["a", "b"] or "a b": the two words, one behind the other, and where the second begins. */
+/* ["a", "b"] or "a b": the two words. */
 static int read_pair(vx_pull *r, vx_buffer *left, vx_buffer *right)
 {
     if (vx_pull_peek(r) == '[') {
@@ -251,12 +251,22 @@ static int read_unigram(vx_tokenizer *t, const vx_part *vocab, const vx_json *op
 
 enum { TYPE, VOCAB, MERGES, UNK, UNK_ID, PREFIX, SUFFIX, FUSE, BYTES, IGNORE, DROPOUT, MOST, ALL };
 
+/* Behind "{" and other members. */
+static int append_member(vx_buffer *out, const vx_part *m)
+{
+    if (out->size > 1)
+        VX_TRY(vx_buffer_append(out, ",", 1));
+    VX_TRY(vx_buffer_append(out, "\"", 1));
+    VX_TRY(vx_buffer_append(out, m->key, strlen(m->key)));
+    VX_TRY(vx_buffer_append(out, "\":", 2));
+    return vx_buffer_append(out, m->text, m->bytes);
+}
+
 /* Everything but the vocabulary and the merges, as one tree. */
 static int read_options(vx_json **out, const vx_part *m, const vitx_hooks *hooks, const char *name)
 {
     vx_buffer text = {.hooks = hooks};
     int status = vx_buffer_append(&text, "{", 1);
-    bool first = true;
     for (int i = 0; i < ALL && status == VITX_OK; i++) {
         if (i == VOCAB || i == MERGES || !m[i].text)
             continue;
@@ -265,10 +275,7 @@ static int read_options(vx_json **out, const vx_part *m, const vitx_hooks *hooks
                                 m[i].bytes);
             break;
         }
-        status = vx_buffer_printf(&text, "%s\"%s\":", first ? "" : ",", m[i].key);
-        if (status == VITX_OK)
-            status = vx_buffer_append(&text, m[i].text, m[i].bytes);
-        first = false;
+        status = append_member(&text, &m[i]);
     }
     if (status == VITX_OK)
         status = vx_buffer_append(&text, "}", 1);

@@ -85,7 +85,7 @@ typedef struct piece {
 typedef struct model {
     uint64_t type; /* 1 unigram, 2 BPE */
     bool byte_fallback, suffix, prefix, collapse, escape;
-    int64_t unknown, end, pad;
+    int64_t end, pad;
     message charsmap;
     size_t pieces;
 } model;
@@ -108,9 +108,6 @@ static int read_trainer(model *out, message m)
             break;
         case 35:
             out->byte_fallback = f.value != 0;
-            break;
-        case 40:
-            out->unknown = (int64_t)f.value;
             break;
         case 42:
             out->end = (int64_t)f.value;
@@ -145,13 +142,8 @@ static int read_normaliser(model *out, message m)
 static int read_model(model *out, message m)
 {
     field f;
-    *out = (model){.type = 1,
-                   .prefix = true,
-                   .collapse = true,
-                   .escape = true,
-                   .unknown = 0,
-                   .end = 2,
-                   .pad = -1};
+    *out =
+        (model){.type = 1, .prefix = true, .collapse = true, .escape = true, .end = 2, .pad = -1};
     for (bool more;;) {
         VX_TRY(next(&more, &f, &m));
         if (!more)
@@ -406,9 +398,7 @@ int vx_read_spiece(vx_tokenizer *t, const char *data, size_t bytes, const char *
     const message whole = {(const unsigned char *)data, (const unsigned char *)data + bytes, name};
     model m;
     VX_TRY(read_model(&m, whole));
-    building b = {t, &m, name, fairseq, -1, 0, 0};
-    b.least = 1e30f;
-    b.most = -1e30f;
+    building b = {t, &m, name, fairseq, -1, 1e30f, -1e30f};
     t->kind = m.type == 1 ? VX_UNIGRAM : VX_BPE;
     t->vocab.prefixes = m.type == 1;
     t->normaliser.kept.hooks = &t->hooks;

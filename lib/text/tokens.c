@@ -53,11 +53,9 @@ void vx_workspace_dispose(vx_workspace *s)
     *s = (vx_workspace){.hooks = s->hooks};
 }
 
-int vx_tokens_reserve(vx_tokens *t, const vitx_hooks *hooks, size_t more)
+static int reserve_token(vx_tokens *t, const vitx_hooks *hooks)
 {
-    const size_t need = (size_t)t->count + more;
-    if (need <= (size_t)t->reserved)
-        return VITX_OK;
+    const size_t need = (size_t)t->count + 1;
     const size_t reserved = vx_grown((size_t)t->reserved, need);
     vx_token *const grown =
         reserved && reserved <= INT_MAX ? vx_alloc(hooks, reserved * sizeof *grown) : NULL;
@@ -74,7 +72,7 @@ int vx_tokens_reserve(vx_tokens *t, const vitx_hooks *hooks, size_t more)
 int vx_tokens_put(vx_tokens *t, const vitx_hooks *hooks, int id, const vx_char *at, size_t count)
 {
     if (t->count == t->reserved)
-        VX_TRY(vx_tokens_reserve(t, hooks, 1));
+        VX_TRY(reserve_token(t, hooks));
     vx_token *const token = &t->at[t->count++];
     token->id = id;
     vx_chars_range(&token->start, &token->end, at, count);

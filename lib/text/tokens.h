@@ -35,6 +35,5 @@ void vx_workspace_dispose(vx_workspace *scratch);
 /* A token that stands for at [count >= 1]. */
 int vx_tokens_put(vx_tokens *tokens, const vitx_hooks *hooks, int id, const vx_char *at,
                   size_t count);
-int vx_tokens_reserve(vx_tokens *tokens, const vitx_hooks *hooks, size_t more);
 
 #endif
