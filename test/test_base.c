@@ -131,6 +131,30 @@ START_TEST(test_memory__products_that_do_not_fit)
 }
 END_TEST
 
+START_TEST(test_memory__arrays_grow)
+{
+    vitx_hooks hooks = plain();
+    int *at = NULL;
+    size_t reserved = 0;
+    for (int i = 0; i < 1000; i++) {
+        ck_ok(vx_grow(&at, &reserved, &hooks, (size_t)i, 1, sizeof *at, "numbers"));
+        at[i] = i;
+    }
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(at[i], i);
+    ck_assert_uint_eq(reserved, 1024);
+    ck_ok(vx_grow(&at, &reserved, &hooks, 1000, 5000, sizeof *at, "numbers"));
+    ck_assert_uint_eq(reserved, 6000);
+    int *const before = at;
+    ck_fails(vx_grow(&at, &reserved, &hooks, 1000, SIZE_MAX, sizeof *at, "numbers"), VITX_NOMEM,
+             "numbers");
+    ck_fails(vx_grow(&at, &reserved, &hooks, 1000, SIZE_MAX / 2, sizeof *at, "numbers"), VITX_NOMEM,
+             "numbers");
+    ck_assert(at == before && reserved == 6000);
+    vx_release(&hooks, at);
+}
+END_TEST
+
 START_TEST(test_buffer__grows_and_formats)
 {
     vitx_hooks hooks = plain();
@@ -688,6 +712,7 @@ static Suite *base_suite(void)
     tcase_add_test(tcase, test_structs__options_of_older_headers_take_the_defaults);
     tcase_add_test(tcase, test_structs__nothing_is_written_past_an_older_struct);
     tcase_add_test(tcase, test_memory__products_that_do_not_fit);
+    tcase_add_test(tcase, test_memory__arrays_grow);
     tcase_add_test(tcase, test_buffer__grows_and_formats);
     tcase_add_test(tcase, test_arena__second_run_gives_the_measured_places);
     tcase_add_test(tcase, test_file__reads_and_says_what_is_wrong);

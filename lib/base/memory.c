@@ -94,6 +94,29 @@ void vx_release(const vitx_hooks *hooks, void *memory)
         hooks->release(memory, hooks->payload);
 }
 
+int vx_grow(void *array_pointer, size_t *reserved, const vitx_hooks *hooks, size_t count,
+            size_t more, size_t size, const char *what)
+{
+    size_t need, bytes;
+    void *old, *grown = NULL;
+    const bool counted = vx_add_size(&need, count, more);
+    if (counted && need <= *reserved)
+        return VITX_OK;
+    size_t fresh = *reserved < 32 ? 64 : *reserved > SIZE_MAX / 2 ? SIZE_MAX : *reserved * 2;
+    fresh = counted && fresh < need ? need : fresh;
+    if (counted && vx_mul_size(&bytes, fresh, size))
+        grown = vx_alloc(hooks, bytes);
+    if (!grown)
+        return vx_fail(VITX_NOMEM, "no memory for %s (%zu x %zu bytes)", what, fresh, size);
+    memcpy(&old, array_pointer, sizeof old);
+    if (count)
+        memcpy(grown, old, count * size);
+    vx_release(hooks, old);
+    memcpy(array_pointer, &grown, sizeof grown);
+    *reserved = fresh;
+    return VITX_OK;
+}
+
 int vx_strdup(char **out, const vitx_hooks *hooks, const char *text)
 {
     const size_t bytes = strlen(text) + 1;

@@ -17,6 +17,11 @@ int vx_hooks_resolve(vitx_hooks *out, const vitx_hooks *hooks);
 void *vx_alloc(const vitx_hooks *hooks, size_t bytes);
 int vx_new(void *out_pointer, const vitx_hooks *hooks, size_t count, size_t size, const char *what);
 void vx_release(const vitx_hooks *hooks, void *memory);
+/* Makes room for `more` elements of `size` bytes behind the first `count` of an array; `*reserved`,
+ * how many it has room for, at least doubles when it changes. *array_pointer may be NULL; after a
+ * failure (VITX_NOMEM, naming `what`) nothing has changed. */
+int vx_grow(void *array_pointer, size_t *reserved, const vitx_hooks *hooks, size_t count,
+            size_t more, size_t size, const char *what);
 int vx_strdup(char **out, const vitx_hooks *hooks, const char *text);
 
 /* A line to the caller's log, if there is one. */

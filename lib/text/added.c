@@ -1,8 +1,6 @@
 /* text/added.c: see added.h. */
 #include "text/added.h"
 
-#include <string.h>
-
 #include "text/unicode.h"
 
 int vx_added_put(vx_added *a, const char *text, size_t bytes, vx_added_token token,
@@ -17,16 +15,8 @@ int vx_added_put(vx_added *a, const char *text, size_t bytes, vx_added_token tok
         return vx_fail_in(VITX_FORMAT, file, "the id %d of an added token is out of range",
                           token.id);
     VX_TRY(vx_vocab_add(&a->words, text, bytes, (int)a->count, file));
-    if (a->count == a->reserved) {
-        const size_t reserved = vx_grown(a->reserved, a->count + 1);
-        vx_added_token *grown;
-        VX_TRY(vx_new(&grown, a->hooks, reserved, sizeof *grown, "added tokens"));
-        if (a->count)
-            memcpy(grown, a->tokens, a->count * sizeof *grown);
-        vx_release(a->hooks, a->tokens);
-        a->tokens = grown;
-        a->reserved = reserved;
-    }
+    VX_TRY(vx_grow(&a->tokens, &a->reserved, a->hooks, a->count, 1, sizeof *a->tokens,
+                   "added tokens"));
     a->tokens[a->count++] = token;
     return VITX_OK;
 }

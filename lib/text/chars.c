@@ -3,32 +3,14 @@
 
 #include <string.h>
 
-size_t vx_grown(size_t reserved, size_t need)
-{
-    size_t grown = reserved < 32 ? 64 : reserved * 2;
-    if (need > SIZE_MAX / 64)
-        return 0;
-    return grown < need ? need : grown;
-}
-
 int vx_chars_reserve(vx_chars *chars, size_t more)
 {
     size_t need;
     if (!vx_add_size(&need, chars->count, more) || need > VX_MOST_CHARS)
         return vx_fail(VITX_INVALID, "a text of more than %d million characters once normalised",
                        VX_MOST_CHARS >> 20);
-    if (need <= chars->reserved)
-        return VITX_OK;
-    const size_t reserved = vx_grown(chars->reserved, need);
-    vx_char *const grown = reserved ? vx_alloc(chars->hooks, reserved * sizeof(vx_char)) : NULL;
-    if (!grown)
-        return vx_fail(VITX_NOMEM, "no memory for a text of %zu characters", need);
-    if (chars->count)
-        memcpy(grown, chars->at, chars->count * sizeof(vx_char));
-    vx_release(chars->hooks, chars->at);
-    chars->at = grown;
-    chars->reserved = reserved;
-    return VITX_OK;
+    return vx_grow(&chars->at, &chars->reserved, chars->hooks, chars->count, more,
+                   sizeof *chars->at, "a text's characters");
 }
 
 int vx_chars_put(vx_chars *chars, uint32_t code, uint32_t start, uint32_t end)

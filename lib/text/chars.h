@@ -49,8 +49,4 @@ size_t vx_utf8_read(uint32_t *code, const char *text, size_t left);
 /* Its bytes, 1 to 4. */
 size_t vx_utf8_write(char out[4], uint32_t code);
 
-/* How much to reserve for `need` things where there is room for `reserved`: at least twice that,
- * so that growing copies little; 0 if that many cannot be counted. */
-size_t vx_grown(size_t reserved, size_t need);
-
 #endif

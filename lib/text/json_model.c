@@ -182,16 +182,7 @@ static double exact(double value)
 static int put_score(vx_tokenizer *t, size_t *reserved, double score)
 {
     const size_t at = t->vocab.count - 1;
-    if (at >= *reserved) {
-        const size_t more = vx_grown(*reserved, at + 1);
-        double *grown;
-        VX_TRY(vx_new(&grown, &t->hooks, more, sizeof *grown, "scores"));
-        if (at)
-            memcpy(grown, t->scores, at * sizeof *grown);
-        vx_release(&t->hooks, t->scores);
-        t->scores = grown;
-        *reserved = more;
-    }
+    VX_TRY(vx_grow(&t->scores, reserved, &t->hooks, at, 1, sizeof *t->scores, "scores"));
     t->scores[at] = exact(score);
     return VITX_OK;
 }

@@ -42,7 +42,7 @@ typedef struct vx_token {
 typedef struct vx_tokens {
     vx_token *at;
     int count, reserved;
-    vitx_hooks hooks; /* where `at` is from: those of the tokenizer that last made room here */
+    vitx_hooks hooks; /* where `at` is from: those of the tokenizer that first wrote here */
 } vx_tokens;
 
 /* Reads the tokenizer that lies in a folder. VITX_IO if none of the files is there; VITX_FORMAT

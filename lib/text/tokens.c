@@ -6,17 +6,7 @@
 
 int vx_spans_put(vx_spans *p, size_t from, size_t count, int id)
 {
-    if (p->count == p->reserved) {
-        const size_t reserved = vx_grown(p->reserved, p->count + 1);
-        vx_span *grown = reserved ? vx_alloc(p->hooks, reserved * sizeof *grown) : NULL;
-        if (!grown)
-            return vx_fail(VITX_NOMEM, "no memory for a text's %zu pieces", p->count);
-        if (p->count)
-            memcpy(grown, p->at, p->count * sizeof *grown);
-        vx_release(p->hooks, p->at);
-        p->at = grown;
-        p->reserved = reserved;
-    }
+    VX_TRY(vx_grow(&p->at, &p->reserved, p->hooks, p->count, 1, sizeof *p->at, "a text's pieces"));
     p->at[p->count++] = (vx_span){from, count, id};
     return VITX_OK;
 }
@@ -33,15 +23,7 @@ int vx_workspace_take(void *out_pointer, vx_workspace *s, int place, size_t coun
     size_t bytes;
     if (!vx_mul_size(&bytes, count, size))
         return vx_fail(VITX_NOMEM, "a word of more characters than can be counted");
-    if (bytes > s->bytes[place] || !s->at[place]) {
-        const size_t reserved = vx_grown(s->bytes[place], bytes);
-        void *const fresh = reserved ? vx_alloc(s->hooks, reserved) : NULL;
-        if (!fresh)
-            return vx_fail(VITX_NOMEM, "no memory for a word of %zu parts", count);
-        vx_release(s->hooks, s->at[place]);
-        s->at[place] = fresh;
-        s->bytes[place] = reserved;
-    }
+    VX_TRY(vx_grow(&s->at[place], &s->bytes[place], s->hooks, 0, bytes, 1, "the parts of a word"));
     memcpy(out_pointer, &s->at[place], sizeof s->at[place]);
     return VITX_OK;
 }
@@ -55,17 +37,13 @@ void vx_workspace_dispose(vx_workspace *s)
 
 static int reserve_token(vx_tokens *t, const vitx_hooks *hooks)
 {
-    const size_t need = (size_t)t->count + 1;
-    const size_t reserved = vx_grown((size_t)t->reserved, need);
-    vx_token *const grown =
-        reserved && reserved <= INT_MAX ? vx_alloc(hooks, reserved * sizeof *grown) : NULL;
-    if (!grown)
-        return vx_fail(VITX_NOMEM, "no memory for %zu tokens", need);
-    if (t->count)
-        memcpy(grown, t->at, (size_t)t->count * sizeof *grown);
-    const int count = t->count;
-    vx_tokens_free(t);
-    *t = (vx_tokens){grown, count, (int)reserved, *hooks};
+    size_t reserved = (size_t)t->reserved;
+    if (t->reserved > INT_MAX / 2)
+        return vx_fail(VITX_NOMEM, "more than %d tokens", t->count);
+    if (!t->at)
+        t->hooks = *hooks;
+    VX_TRY(vx_grow(&t->at, &reserved, &t->hooks, (size_t)t->count, 1, sizeof *t->at, "tokens"));
+    t->reserved = (int)reserved;
     return VITX_OK;
 }
 

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "text/chars.h"
-
 #define MOST_PROBES 2048
 #define MOST_BYTES ((size_t)1 << 30)
 
@@ -50,19 +48,6 @@ static int rehash(vx_vocab *v, const char *file)
     return VITX_OK;
 }
 
-static int grow_entries(vx_vocab *v)
-{
-    const size_t reserved = vx_grown(v->reserved, v->count + 1);
-    vx_vocab_entry *grown;
-    VX_TRY(vx_new(&grown, v->hooks, reserved, sizeof *grown, "a vocabulary"));
-    if (v->count)
-        memcpy(grown, v->entries, v->count * sizeof *grown);
-    vx_release(v->hooks, v->entries);
-    v->entries = grown;
-    v->reserved = reserved;
-    return VITX_OK;
-}
-
 static int grow_ids(vx_vocab *v, int id)
 {
     int size = v->ids_size ? v->ids_size : 1024;
@@ -95,8 +80,8 @@ int vx_vocab_add(vx_vocab *v, const char *bytes, size_t count, int id, const cha
 {
     if (v->count * 2 >= v->mask || !v->slots)
         VX_TRY(rehash(v, file));
-    if (v->count == v->reserved)
-        VX_TRY(grow_entries(v));
+    VX_TRY(vx_grow(&v->entries, &v->reserved, v->hooks, v->count, 1, sizeof *v->entries,
+                   "a vocabulary"));
     if (count > MOST_BYTES || v->bytes.size > MOST_BYTES - count)
         return vx_fail_in(VITX_FORMAT, file, "words of more than 1 GiB");
     const uint64_t hash = vx_hash_bytes(VX_HASH, bytes, count);
