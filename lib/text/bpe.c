@@ -1,7 +1,6 @@
 /* text/bpe.c: see bpe.h. */
 #include "text/bpe.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define MOST_PROBES 2048
@@ -138,11 +137,6 @@ int vx_bpe_finish(vx_bpe *bpe)
         for (uint32_t c = 0; c < COMMON; c++)
             common[common_place(c, k / 2, k % 2)] = id_of(bpe, c, k / 2, k % 2);
     bpe->common = common;
-    for (int i = 0; i < 256 && !bpe->has_bytes; i++) {
-        char name[8];
-        snprintf(name, sizeof name, "<0x%02X>", i);
-        bpe->bytes[i] = vx_vocab_word(bpe->vocab, name);
-    }
     return VITX_OK;
 }
 

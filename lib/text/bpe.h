@@ -29,9 +29,8 @@ typedef struct vx_bpe {
     bool fuse_unknown, byte_fallback, ignore_merges;
     vx_merge *merges; /* by hash */
     size_t mask, count;
-    int *common;    /* ids of the first characters of Unicode, see bpe.c */
-    int bytes[256]; /* ids of "<0x..>", -1 */
-    bool has_bytes; /* they are set already, not looked up in the vocabulary */
+    int *common;      /* ids of the first characters of Unicode, see bpe.c */
+    const int *bytes; /* [256]: ids of "<0x..>", -1 */
 } vx_bpe;
 
 /* A pair and its rank; one that was there takes the new rank. VITX_FORMAT if both together are not

@@ -44,8 +44,7 @@ int vx_clip_rules(vx_tokenizer *t, const char *name)
     return VITX_OK;
 }
 
-/* The next line, without its end; false at the end of the text. */
-static bool next_line(const char **line, size_t *bytes, const char **at, const char *end)
+bool vx_next_line(const char **line, size_t *bytes, const char **at, const char *end)
 {
     if (*at >= end)
         return false;
@@ -80,7 +79,7 @@ int vx_read_vocab_merges(vx_tokenizer *t, const char *vocab, size_t vocab_bytes,
     t->kind = VX_BPE;
     VX_TRY(vx_read_json_vocab(t, vocab, vocab_bytes, vocab_name));
     VX_TRY(vx_clip_rules(t, vocab_name));
-    while (next_line(&line, &bytes, &at, merges + merges_bytes)) {
+    while (vx_next_line(&line, &bytes, &at, merges + merges_bytes)) {
         if (bytes == 0 || (rank == 0 && bytes >= 8 && memcmp(line, "#version", 8) == 0))
             continue;
         if (rank == MOST_MERGES)
@@ -129,8 +128,8 @@ static int read_lines(vx_tokenizer *t, vx_buffer *joined, const char *text, size
     int id = 0, rank = 0;
     VX_TRY(add_bytes(t, "", &id, name));
     VX_TRY(add_bytes(t, "</w>", &id, name));
-    (void)next_line(&line, &bytes, &at, text + size); /* the version */
-    while (rank < MERGES && next_line(&line, &bytes, &at, text + size)) {
+    (void)vx_next_line(&line, &bytes, &at, text + size); /* the version */
+    while (rank < MERGES && vx_next_line(&line, &bytes, &at, text + size)) {
         VX_TRY(cut_pair(&first, line, bytes, name));
         VX_TRY(add_joined(t, joined, line, bytes, first, id++, name));
         VX_TRY(vx_bpe_add(&t->bpe, line, first, line + first + 1, bytes - first - 1,

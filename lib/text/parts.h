@@ -25,6 +25,8 @@ struct vx_tokenizer {
     vx_bpe bpe;
     vx_unigram unigram;
     double *scores; /* the unigram's */
+    int bytes[256]; /* ids of "<0x00>" to "<0xFF>", -1 */
+    bool has_bytes; /* the file said which they are: they are not looked up in the vocabulary */
     vx_wordpiece wordpiece;
     int before[VX_AROUND], before_count; /* ids put before a text, and behind it */
     int behind[VX_AROUND], behind_count;
@@ -50,6 +52,9 @@ int vx_read_spiece(vx_tokenizer *t, const char *data, size_t bytes, const char *
 int vx_read_json_model(vx_tokenizer *t, const char *text, size_t bytes, const char *name);
 /* An object of words and ids into the vocabulary: {"a": 0, ...}. */
 int vx_read_json_vocab(vx_tokenizer *t, const char *text, size_t bytes, const char *name);
+/* The line at *at, which moves behind it; the line is without its "\n" or "\r\n". false at the end
+ * of the text. */
+bool vx_next_line(const char **line, size_t *bytes, const char **at, const char *end);
 /* The cutting and normalising that CLIP's files leave unsaid; its specials as added tokens. */
 int vx_clip_rules(vx_tokenizer *t, const char *name);
 

@@ -246,7 +246,7 @@ static int put_piece(building *b, const piece *p, int place)
     case BYTE:
         if (byte < 0)
             return vx_fail_in(VITX_FORMAT, b->name, "a byte's piece is not named <0x00> to <0xFF>");
-        t->unigram.bytes[byte] = t->bpe.bytes[byte] = id;
+        t->bytes[byte] = id;
         return VITX_OK;
     case UNKNOWN:
         if (b->unknown >= 0)
@@ -403,8 +403,8 @@ int vx_read_spiece(vx_tokenizer *t, const char *data, size_t bytes, const char *
     t->vocab.prefixes = m.type == 1;
     t->normaliser.kept.hooks = &t->hooks;
     for (int i = 0; i < 256; i++)
-        t->unigram.bytes[i] = t->bpe.bytes[i] = -1;
-    t->bpe.has_bytes = true;
+        t->bytes[i] = -1;
+    t->has_bytes = true;
     VX_TRY(read_pieces(&b, whole));
     VX_TRY(vx_added_finish(&t->normaliser.kept));
     VX_TRY(set_rules(&b));

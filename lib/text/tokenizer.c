@@ -272,6 +272,7 @@ int vx_tokenizer_open_in(vx_tokenizer **out, vx_shelf shelf, const char *folder,
     t->pad = -1;
     t->plain.hooks = t->normal.hooks = t->vocab.hooks = t->bpe.hooks = &t->hooks;
     t->bpe.vocab = t->unigram.vocab = t->wordpiece.vocab = &t->vocab;
+    t->bpe.bytes = t->unigram.bytes = t->bytes;
     place p = {shelf, folder, &t->hooks, NULL, clean};
     const int status = open_at(t, &p);
     vx_json_free(p.config);
@@ -319,11 +320,10 @@ int vx_tokenizer_ready(vx_tokenizer *t, const char *name)
     grow_size(t, t->before, t->before_count);
     grow_size(t, t->behind, t->behind_count);
     t->unigram.scores = t->scores;
-    for (int i = 0; i < 256; i++) {
+    for (int i = 0; i < 256 && !t->has_bytes; i++) {
         char word[8];
         snprintf(word, sizeof word, "<0x%02X>", i);
-        if (t->kind == VX_UNIGRAM && !t->unigram.single)
-            t->unigram.bytes[i] = vx_vocab_word(&t->vocab, word);
+        t->bytes[i] = vx_vocab_word(&t->vocab, word);
     }
     return t->kind == VX_BPE ? vx_bpe_finish(&t->bpe) : VITX_OK;
 }

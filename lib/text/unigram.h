@@ -17,7 +17,7 @@ typedef struct vx_unigram {
     int unknown;           /* id; those beside one another are one token */
     bool byte_fallback;    /* the bytes of what is unknown, where the vocabulary has them */
     bool single;           /* sums as SentencePiece has them, in float */
-    int bytes[256];        /* ids of "<0x..>", -1 */
+    const int *bytes;      /* [256]: ids of "<0x..>", -1 */
 } vx_unigram;
 
 int vx_unigram_encode(vx_tokens *out, const vx_unigram *unigram, vx_workspace *scratch,

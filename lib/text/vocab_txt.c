@@ -42,18 +42,14 @@ static int specials(vx_tokenizer *t, const char *name)
 int vx_read_vocab_txt(vx_tokenizer *t, const char *text, size_t bytes, const char *name,
                       bool lowercase)
 {
-    const char *const end = text + bytes;
+    const char *const end = text + bytes, *line;
+    size_t n;
     t->kind = VX_WORDPIECE;
     t->vocab.prefixes = true;
     t->wordpiece.most = 100;
     memcpy(t->wordpiece.prefix, "##", 3);
-    for (int id = 0; text < end; id++) {
-        const char *const stop = memchr(text, '\n', (size_t)(end - text));
-        size_t n = (size_t)((stop ? stop : end) - text);
-        n -= n > 0 && text[n - 1] == '\r';
-        VX_TRY(vx_vocab_add(&t->vocab, text, n, id, name));
-        text = stop ? stop + 1 : end;
-    }
+    for (int id = 0; vx_next_line(&line, &n, &text, end); id++)
+        VX_TRY(vx_vocab_add(&t->vocab, line, n, id, name));
     bert_rules(t, lowercase);
     return specials(t, name);
 }
