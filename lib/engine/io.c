@@ -7,7 +7,7 @@
 
 vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
 {
-    const vx_arch *a = &c->arch;
+    const vx_arch *a = pass->arch ? pass->arch : &c->arch;
     const int tokens = vx_arch_tokens(a);
     const int planned = pass->plan && pass->plan->targets > 0 ? pass->plan->targets : 1;
     const int targets = pass->targets > 0 ? pass->targets : planned;

@@ -44,6 +44,8 @@ typedef struct vx_pass {
     /* The backward pass: where it begins and ends; gradients a picture, 0: the plan's. */
     vx_end from, to;
     int targets;
+    const vx_arch *arch; /* in place of the context's: the same, but for how its head pools; or
+                          * NULL */
 } vx_pass;
 
 static inline int vx_pass_block_ticks(const vx_pass *pass)

@@ -17,50 +17,48 @@ void vx_patch_answer_need(vx_plan *variants_need)
     vx_plan_need_dtokens(variants_need, last, VX_AT_NORM1);
 }
 
-/* The last block of one picture; the backward pass ends behind its norm. */
-static vx_pass pass_of(vitx_context *c)
+/* The model as it is, but for a head that reads the mean over the patches. */
+static vx_arch of_mean(const vx_arch *arch)
 {
-    const int last = c->arch.depth - 1;
+    vx_arch mean = *arch;
+    mean.pool = VX_POOL_AVG;
+    mean.mean_prefix = false;
+    return mean;
+}
+
+/* The last block of one picture; the backward pass ends behind its norm. */
+static vx_pass pass_of(vitx_context *c, const vx_arch *arch)
+{
+    const int last = arch->depth - 1;
     return (vx_pass){.act = &c->variants.act,
                      .plan = &c->variants.plan,
                      .batch = 1,
                      .first = last,
                      .to = {VX_END_OUTPUT, last - 1},
-                     .targets = 1};
-}
-
-/* A pass whose head reads the mean over the patches. What the context's model is like is the
- * context's own copy, which nobody else reads while it works. */
-static int with_mean(vitx_context *c, int (*run)(vitx_context *c, const vx_pass *pass))
-{
-    const vx_pass pass = pass_of(c);
-    const vx_pool_kind pool = c->arch.pool;
-    const bool mean_prefix = c->arch.mean_prefix;
-    c->arch.pool = VX_POOL_AVG;
-    c->arch.mean_prefix = false;
-    const int status = run(c, &pass);
-    c->arch.pool = pool;
-    c->arch.mean_prefix = mean_prefix;
-    return status;
+                     .targets = 1,
+                     .arch = arch};
 }
 
 int vx_patch_answer(vitx_context *c, const vx_far *x)
 {
-    const vx_pass pass = pass_of(c);
+    const vx_arch arch = of_mean(&c->arch);
+    const vx_pass pass = pass_of(c, &arch);
     const vx_run f = vx_run_of(c, &pass);
     f.ops->copy_rows(f.dev, &(vx_copy_rows){.y = vx_stream(&f, pass.first),
                                             .x = x,
                                             .m = 1,
                                             .n = (int64_t)f.rows * f.width,
                                             .scale = 1});
-    VX_TRY(with_mean(c, vx_pass_blocks));
+    VX_TRY(vx_pass_blocks(c, &pass));
     return vx_context_answers(c, &c->variants.act, 1);
 }
 
 int vx_patch_answer_backward(const vx_far **out, vitx_context *c, const float *dlogits)
 {
+    const vx_arch arch = of_mean(&c->arch);
+    const vx_pass pass = pass_of(c, &arch);
     vx_plan *plan = &c->variants.plan;
-    c->dev->cls->upload(c->dev, plan->dlogits, dlogits, (size_t)c->arch.classes * sizeof *dlogits);
-    *out = plan->blocks[c->arch.depth - 1].dtokens[VX_AT_NORM1];
-    return vx_context_settle(c, with_mean(c, vx_pass_backward));
+    c->dev->cls->upload(c->dev, plan->dlogits, dlogits, (size_t)arch.classes * sizeof *dlogits);
+    *out = plan->blocks[pass.first].dtokens[VX_AT_NORM1];
+    return vx_context_settle(c, vx_pass_backward(c, &pass));
 }
