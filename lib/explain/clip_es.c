@@ -36,7 +36,7 @@ static int prepare(vx_job *job, vx_plan *need)
     settings *set = job->settings;
     const int depth = job->arch->depth;
     set->blocks = depth < BLOCKS ? depth : BLOCKS;
-    if (strcmp(vx_setting(&job->given, "blocks"), "auto") != 0)
+    if (!vx_setting_is_auto(&job->given, "blocks"))
         VX_TRY(vx_setting_int(&set->blocks, &job->given, "blocks", 1, depth));
     VX_TRY(vx_setting_number(&set->box, &job->given, "box", 0, 1));
     vx_plan_need_tokens(need, depth - 1, VX_AT_NORM1);

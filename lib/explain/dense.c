@@ -1,8 +1,6 @@
 /* explain/dense.c: see dense.h. */
 #include "explain/dense.h"
 
-#include <string.h>
-
 #include "engine/channels.h"
 #include "engine/dual.h"
 
@@ -12,7 +10,7 @@ int vx_setting_blocks(int *out, const vx_job *job)
 {
     const int depth = job->arch->depth;
     *out = depth < BLOCKS ? depth : BLOCKS;
-    if (strcmp(vx_setting(&job->given, "blocks"), "auto") == 0)
+    if (vx_setting_is_auto(&job->given, "blocks"))
         return VITX_OK;
     return vx_setting_int(out, &job->given, "blocks", 1, depth);
 }

@@ -77,7 +77,7 @@ static int prepare(vx_job *job, vx_plan *need)
     (void)need;
     VX_TRY(vx_setting_removal(&set->removal, &job->given));
     VX_TRY(vx_setting_int(&set->seed, &job->given, "seed", 0, INT32_MAX));
-    if (strcmp(vx_setting(&job->given, "n"), "auto") == 0)
+    if (vx_setting_is_auto(&job->given, "n"))
         set->n = 2 * patches + 2048;
     else
         VX_TRY(vx_setting_int(&set->n, &job->given, "n", 1, VX_MOST_SAMPLES));

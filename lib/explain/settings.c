@@ -43,6 +43,11 @@ const char *vx_setting(const vx_settings *given, const char *key)
     return option ? option->fallback : "";
 }
 
+bool vx_setting_is_auto(const vx_settings *given, const char *key)
+{
+    return strcmp(vx_setting(given, key), "auto") == 0;
+}
+
 int vx_setting_number(double *out, const vx_settings *given, const char *key, double low,
                       double high)
 {

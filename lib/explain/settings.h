@@ -2,6 +2,8 @@
 #ifndef VX_EXPLAIN_SETTINGS_H
 #define VX_EXPLAIN_SETTINGS_H
 
+#include <stdbool.h>
+
 #include <vitx/explain.h>
 
 #include "kernels/device.h"
@@ -28,6 +30,8 @@ int vx_setting_int(int *out, const vx_settings *given, const char *key, int low,
 /* A block from 0 to `last`, or below 0 counted from behind: -1 is the last of `depth`. */
 int vx_setting_block(int *out, const vx_settings *given, const char *key, int last, int depth);
 int vx_setting_choice(int *out, const vx_settings *given, const char *key);
+/* Whether the value is "auto". */
+bool vx_setting_is_auto(const vx_settings *given, const char *key);
 
 /* How heads are fused: an option whose values are "mean|max|min". */
 int vx_setting_fuse(vx_fuse *out, const vx_settings *given);
