@@ -60,13 +60,15 @@ static int weigh(double *weights, const vx_ablation *a, int i, vitx_map *map, co
 static int run_layers(const vx_job *job, int i, vitx_map *map, float *tokens, double *weights)
 {
     const settings *set = job->settings;
+    const vx_arch *a = job->arch;
+    const int patches = a->grid_height * a->grid_width;
     float *out = map->values;
-    for (int l = job->layer_first; l <= job->layer_last; l++) {
+    for (int l = job->layer_first; l <= job->layer_last; l++, out += patches) {
         VX_TRY(vx_tokens_download(tokens, job, l, set->at, i));
         VX_TRY(weigh(weights, &(vx_ablation){job, set->at, l}, i, map, tokens));
-        vx_tokens_sum(out, tokens, weights, job->arch);
-        out += job->arch->grid_height * job->arch->grid_width;
-        map->info.forwards += job->arch->width;
+        vx_tokens_sum(out, tokens + (size_t)a->prefix * (size_t)a->width, weights, patches,
+                      a->width);
+        map->info.forwards += a->width;
     }
     return VITX_OK;
 }

@@ -18,7 +18,6 @@
  * the map.
  */
 #include <math.h>
-#include <string.h>
 
 #include "explain/tokens.h"
 #include "explain/variants.h"
@@ -50,11 +49,6 @@ static int prepare_all(vx_job *job, vx_plan *need)
     return VITX_OK;
 }
 
-static bool is_auto(const vx_job *job, const char *key)
-{
-    return strcmp(vx_setting(&job->given, key), "auto") == 0;
-}
-
 static int prepare_chosen(vx_job *job, vx_plan *need)
 {
     static const vx_at places[] = {VX_AT_OUTPUT, VX_AT_NORM1}; /* in the option's order */
@@ -64,10 +58,10 @@ static int prepare_chosen(vx_job *job, vx_plan *need)
     VX_TRY(vx_setting_choice(&choice, &job->given, "at"));
     set->at = places[choice];
     set->channels = width < CHANNELS ? width : CHANNELS;
-    if (!is_auto(job, "channels"))
+    if (!vx_setting_is_auto(&job->given, "channels"))
         VX_TRY(vx_setting_int(&set->channels, &job->given, "channels", 1, width));
     set->scale = job->score == VITX_SCORE_COSINE ? CLIP_SCALE : 1;
-    if (!is_auto(job, "scale"))
+    if (!vx_setting_is_auto(&job->given, "scale"))
         VX_TRY(vx_setting_number(&set->scale, &job->given, "scale", 0, 1e6));
     for (int l = job->layer_first; l <= job->layer_last; l++) {
         vx_plan_need_tokens(need, l, set->at);
@@ -292,13 +286,7 @@ static int run_layers(const vx_job *job, int i, vitx_map *map, masking *m, room 
     for (int l = job->layer_first; l <= job->layer_last; l++, out += patches) {
         VX_TRY(take_samples(m, r, l, i));
         VX_TRY(weigh(r->weights, m, map));
-        for (int p = 0; p < patches; p++) {
-            const float *sample = m->samples + (size_t)p * (size_t)m->channels;
-            double sum = 0;
-            for (int k = 0; k < m->channels; k++)
-                sum += r->weights[k] * (double)sample[k];
-            out[p] = (float)sum;
-        }
+        vx_tokens_sum(out, m->samples, r->weights, patches, m->channels);
         map->info.forwards += m->channels;
     }
     return VITX_OK;

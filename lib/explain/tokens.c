@@ -28,14 +28,13 @@ int vx_tokens_download(float *tokens, const vx_job *job, int layer, vx_at at, in
     return vx_job_read(job, tokens, vx_job_tokens(job, layer, at, i), count);
 }
 
-void vx_tokens_sum(float *map, const float *tokens, const double *weights, const vx_arch *arch)
+void vx_tokens_sum(float *map, const float *rows, const double *weights, int patches, int channels)
 {
-    const int width = arch->width, count = vx_arch_tokens(arch);
-    for (int t = arch->prefix; t < count; t++) {
-        const float *row = tokens + (size_t)t * (size_t)width;
+    for (int p = 0; p < patches; p++) {
+        const float *row = rows + (size_t)p * (size_t)channels;
         double sum = 0;
-        for (int c = 0; c < width; c++)
+        for (int c = 0; c < channels; c++)
             sum += weights[c] * row[c];
-        map[t - arch->prefix] = (float)sum;
+        map[p] = (float)sum;
     }
 }

@@ -21,7 +21,7 @@ int vx_tokens_prepare(vx_at *at, vx_job *job, vx_plan *need, bool gradient);
 /* The tokens of picture i, [T,D], to the host. */
 int vx_tokens_download(float *tokens, const vx_job *job, int layer, vx_at at, int i);
 
-/* map[p] = sum_c weights[c] tokens[prefix + p, c] */
-void vx_tokens_sum(float *map, const float *tokens, const double *weights, const vx_arch *arch);
+/* map[p] = sum_c weights[c] rows[p,c], of `patches` rows [channels] */
+void vx_tokens_sum(float *map, const float *rows, const double *weights, int patches, int channels);
 
 #endif
