@@ -47,19 +47,24 @@ int vx_followed_read(vx_subject *s, const vitx_evaluate_opts *opts, int m)
     return check(s);
 }
 
+vx_target vx_followed_vector(const vx_subject *s, vitx_score score)
+{
+    const vx_similarity *d =
+        &s->similarity[score == VITX_SCORE_DOT ? VX_AS_IT_IS : VX_OF_LENGTH_1];
+    return (vx_target){.score = d->score,
+                       .target = VITX_AUTO,
+                       .versus = VITX_AUTO,
+                       .vector = d->vector,
+                       .count = s->arch->classes,
+                       .length = d->length};
+}
+
 int vx_followed_resolve(vx_subject *s)
 {
     const vitx_context *c = s->context;
     const vitx_map_info *info = &s->map->info;
     if (has_vector(s)) {
-        const bool dot = s->asked == VITX_SCORE_DOT;
-        s->follows = (vx_target){dot ? VITX_SCORE_DOT : VITX_SCORE_COSINE,
-                                 VITX_AUTO,
-                                 VITX_AUTO,
-                                 s->similarity[dot ? VX_AS_IT_IS : VX_OF_LENGTH_1].vector,
-                                 c->arch.classes,
-                                 0,
-                                 dot ? 1 : s->similarity[VX_OF_LENGTH_1].length};
+        s->follows = vx_followed_vector(s, s->asked);
         return VITX_OK;
     }
     const vitx_score score = s->asked                            ? s->asked

@@ -4,6 +4,10 @@
 
 #include "measure/metric.h"
 
+/* The target that is the subject's vector, compared by VITX_SCORE_DOT or, for any other score, by
+ * the cosine. */
+vx_target vx_followed_vector(const vx_subject *subject, vitx_score score);
+
 /* Reads what the first of the m options that has a score asks for, into subject->asked and versus.
  * The vectors are known (subject->similarity). VITX_INVALID or VITX_UNSUPPORTED if the model has no
  * such score. */

@@ -93,17 +93,11 @@ int vx_subject_run(vx_subject *s)
     if (!vector && vx_subject_of_vector(s->map))
         return VITX_OK; /* nobody asks */
     VX_TRY(vx_followed_resolve(s));
-    s->explains = (vx_target){info->score, info->target, info->versus, NULL, 0, info->outputs, 1};
-    if (vector) {
-        const bool dot = info->score == VITX_SCORE_DOT;
-        s->explains = (vx_target){dot ? VITX_SCORE_DOT : VITX_SCORE_COSINE,
-                                  VITX_AUTO,
-                                  VITX_AUTO,
-                                  s->similarity[dot ? VX_AS_IT_IS : VX_OF_LENGTH_1].vector,
-                                  c->arch.classes,
-                                  info->outputs,
-                                  dot ? 1 : s->similarity[VX_OF_LENGTH_1].length};
-    }
+    s->explains = vector ? vx_followed_vector(s, info->score)
+                         : (vx_target){.score = info->score,
+                                       .target = info->target,
+                                       .versus = info->versus,
+                                       .outputs = info->outputs};
     s->value = vector ? vx_target_value(s->explains, logits, probabilities) : info->value;
     s->followed = vx_target_value(s->follows, logits, probabilities);
     return VITX_OK;
