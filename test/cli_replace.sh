@@ -38,6 +38,19 @@ kept "a file of the model" "${maps[@]}" -m "$weights" -o "$weights" --format png
 kept "a file of the model" "${maps[@]}" -m "$weights" -o "$m/config.json" $picture
 kept "the labels" "${maps[@]}" -m "$m" --labels "$folder/labels.txt" -o "$folder/labels.txt" --format npy $picture
 
+# the bundled models, beside a program that lies elsewhere: the pair is read where there are texts
+mkdir -p "$folder/own/bin" "$folder/own/share/vitx"
+cp "$program" "$folder/own/bin/vitx-cli"
+cp -r weights/scenes weights/pair "$folder/own/share/vitx"
+before=$(sum)
+bundled=$folder/own/share/vitx
+elsewhere=$program
+program=$folder/own/bin/vitx-cli
+kept "a map would replace a file of the model" "${maps[@]}" -o "$bundled/scenes/config.json" $picture
+kept "a map would replace a file of the model" explain --method gradcam --text 'a cat' -o "$bundled/pair/config.json" $picture
+kept "a map would replace a file of the model" search --quiet --text 'a cat' --top 1 --why "$bundled/pair/tokenizer.json" --method gradcam $picture
+program=$elsewhere
+
 # a name that only the class completes
 cp "$weights" "$m/6"
 wrong "a map would replace a file of the model" explain --method gradcam -m "$m" --target 6 -o "$m/{target}" --format npy $picture

@@ -75,12 +75,17 @@ static bool words_wanted(const struct common *common)
     return common->words.wanted || common->words.labels.count || common->words.templates.count;
 }
 
+const char *bundled_name(const struct common *common)
+{
+    return words_wanted(common) ? "pair" : "scenes";
+}
+
 static int choose_model(struct session *session, const struct common *common)
 {
     session->path = common->model;
     if (session->path)
         return DONE;
-    const char *name = words_wanted(common) ? "pair" : "scenes";
+    const char *name = bundled_name(common);
     session->path = session->bundled = bundled_model(name);
     if (session->path)
         return DONE;

@@ -26,6 +26,10 @@ int check_device(const char *device);
 /* Of a device that is there; NULL: the default. */
 int check_precision(const char *device, const char *precision);
 
+/* The bundled model that stands in for -m: another one where the command line has words for a text
+ * tower. */
+const char *bundled_name(const struct common *common);
+
 /* Both give an exit status and complain where it is not DONE. */
 int session_open(struct session *session, const struct common *common);
 int session_start(struct session *session, const struct common *common, vitx_fit fit);

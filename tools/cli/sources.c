@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "bundled.h"
+#include "session.h"
 
 static const char picture[] = "the picture", of_model[] = "a file of the model",
                   labels[] = "the labels";
@@ -121,7 +122,7 @@ static const char *folder_of(char *path)
 static void add_model(struct sources *s, const struct common *common)
 {
     struct stat info;
-    char *path = common->model ? strdup(common->model) : bundled_model("scenes");
+    char *path = common->model ? strdup(common->model) : bundled_model(bundled_name(common));
     add(s, common->labels, labels);
     s->lacks_memory |= !path && common->model;
     if (!path || stat(path, &info) != 0) { /* what is not there is said when it is opened */
