@@ -12,28 +12,23 @@ enum { FORM = 1 };
 
 /* -------------------------------------------------------------------------- sentences ----- */
 
-static int complain_of_texts(const struct eval_words *w)
-{
-    complain_last(w->session->path);
-    return SOME_FAILED;
-}
-
 static int embed_things(struct eval_words *w)
 {
     const int n = scene_classes();
     const char **list = calloc((size_t)n + 1, sizeof *list);
-    int code = VITX_NOMEM;
-    if (list) {
-        for (int k = 0; k < n; k++)
-            list[k] = w->things[k];
-        list[n] = "";
-        code = vitx_texts_embed(w->vectors, w->session->texts, list, n + 1, 1);
-    } else {
+    if (!list) {
         complain(NULL, "no memory");
         return SOME_FAILED;
     }
+    for (int k = 0; k < n; k++)
+        list[k] = w->things[k];
+    list[n] = "";
+    const int code = vitx_texts_embed(w->vectors, w->session->texts, list, n + 1, 1);
     free(list);
-    return code == VITX_OK ? DONE : complain_of_texts(w);
+    if (code == VITX_OK)
+        return DONE;
+    complain_last(w->session->path);
+    return SOME_FAILED;
 }
 
 int eval_words_create(struct eval_words *w, const struct session *session, enum language language)
