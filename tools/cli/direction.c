@@ -21,6 +21,18 @@ int direction_check(const struct direction_words *w, const char *others)
     return DONE;
 }
 
+int vector_load(float *out, int count, const char *file)
+{
+    const int code = vitx_vector_load(out, count, file);
+    if (code == VITX_INVALID)
+        return wrong_usage("--vector %s", reason());
+    if (code != VITX_OK) {
+        complain_last(file);
+        return SOME_FAILED;
+    }
+    return DONE;
+}
+
 static int load_vector(struct direction *d, const char *file, int count)
 {
     d->vector = calloc((size_t)count, sizeof *d->vector);
@@ -29,14 +41,7 @@ static int load_vector(struct direction *d, const char *file, int count)
         complain(NULL, "no memory");
         return SOME_FAILED;
     }
-    const int code = vitx_vector_load(d->vector, count, file);
-    if (code == VITX_INVALID)
-        return wrong_usage("--vector %s", reason());
-    if (code != VITX_OK) {
-        complain_last(file);
-        return SOME_FAILED;
-    }
-    return DONE;
+    return vector_load(d->vector, count, file);
 }
 
 int direction_load(struct direction *d, const struct direction_words *w,

@@ -22,6 +22,8 @@ struct direction {
 
 /* All give an exit status and complain where it is not DONE. */
 
+/* The numbers of a file of --vector, which has so many. */
+int vector_load(float *out, int count, const char *file);
 /* That one thing is explained, and --score is of such. `others` names theirs, in a message. */
 int direction_check(const struct direction_words *words, const char *others);
 /* Reads the file, for a model that is open. Free it whatever comes of it. */

@@ -11,7 +11,7 @@
 
 #include "bundled.h"
 #include "digest.h"
-#include "progress.h"
+#include "text.h"
 
 /* Sentences from which on vectors are kept without being asked to. */
 #define MANY 1000
@@ -32,10 +32,9 @@ static int add_line(struct list *out, const char *line, size_t length, const cha
         complain(path, "line %d holds a zero byte", number);
         return SOME_FAILED;
     }
-    if (number == 1 && length >= 3 && memcmp(line, "\xEF\xBB\xBF", 3) == 0) {
-        line += 3; /* a byte order mark */
-        length -= 3;
-    }
+    const size_t mark = number == 1 ? text_mark(line, length) : 0;
+    line += mark;
+    length -= mark;
     while (length > 0 && strchr(blanks, line[length - 1]))
         length--;
     for (; length > 0 && strchr(blanks, *line); line++)
@@ -43,7 +42,8 @@ static int add_line(struct list *out, const char *line, size_t length, const cha
     return length == 0 || list_add(out, line, length) ? DONE : no_memory();
 }
 
-int lines_of(struct list *out, const char *path)
+/* The lines of a file that are not blank, without the white space at their ends. */
+static int lines_of(struct list *out, const char *path)
 {
     char *line = NULL;
     size_t room = 0;
@@ -68,21 +68,15 @@ int lines_of(struct list *out, const char *path)
 int texts_open(struct session *session, const struct common *common)
 {
     vitx_texts_opts opts = VITX_TEXTS_OPTS_INIT;
-    vitx_context_opts context = context_opts_of(common, VITX_FIT_RECIPE);
+    vitx_context_opts context = session_context_opts(common, VITX_FIT_RECIPE);
     if (session->texts)
         return DONE;
-    context.progress = progress_tick;
     opts.path = common->words.model;
     opts.tokenizer = common->words.tokenizer;
     opts.clean = common->words.clean;
     opts.context = &context;
     const int code = vitx_texts_create(&session->texts, session->model, &opts);
-    if (code == VITX_OK)
-        return DONE;
-    if (code == VITX_INVALID)
-        return wrong_usage("%s", reason());
-    complain_last(session->path);
-    return SOME_FAILED;
+    return code == VITX_OK ? DONE : refused(code, session->path);
 }
 
 /* -------------------------------------------------------------------------- labels -------- */
@@ -202,12 +196,8 @@ static int create(struct session *session, const struct common *common, const st
     const int code = vitx_label_set_create(
         &session->labels, session->texts, (const char *const *)labels->items, labels->count, &opts);
     free(cache);
-    if (code == VITX_INVALID)
-        return wrong_usage("%s", reason());
-    if (code != VITX_OK) {
-        complain_last(session->path);
-        return SOME_FAILED;
-    }
+    if (code != VITX_OK)
+        return refused(code, session->path);
     if (vitx_label_set_get_info(&info, session->labels) == VITX_OK && info.cut && !common->quiet)
         complain("warning",
                  "%d of the sentences are longer than the text tower reads, and were "

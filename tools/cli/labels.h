@@ -44,7 +44,4 @@ bool labels_asked(const struct session *session, const struct common *common);
 /* session->labels from the command line. */
 int labels_open(struct session *session, const struct common *common);
 
-/* The lines of a file that are not blank, without the white space at their ends. */
-int lines_of(struct list *out, const char *path);
-
 #endif

@@ -56,3 +56,11 @@ void complain_last(const char *what)
 {
     complain(vitx_last_error_subject() || !what || !*what ? NULL : what, "%s", reason());
 }
+
+int refused(int code, const char *what)
+{
+    if (code == VITX_INVALID)
+        return wrong_usage("%s", reason());
+    complain_last(what);
+    return SOME_FAILED;
+}

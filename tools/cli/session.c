@@ -124,14 +124,6 @@ vitx_context_opts context_opts_of(const struct common *common, vitx_fit fit)
     return opts;
 }
 
-static int refused(int status, const char *path)
-{
-    if (status == VITX_INVALID)
-        return wrong_usage("%s", reason());
-    complain_last(path);
-    return SOME_FAILED;
-}
-
 /* What the model is at the size that was asked for, which takes no memory yet. */
 static int measure(struct session *session, const struct common *common)
 {
@@ -207,12 +199,8 @@ int session_open(struct session *session, const struct common *common)
     opts.heads = common->heads;
     opts.ignore = common->ignore;
     status = open_model(session, &opts, common);
-    if (status == VITX_INVALID)
-        return wrong_usage("%s", reason());
-    if (status != VITX_OK) {
-        complain_last(session->path);
-        return SOME_FAILED;
-    }
+    if (status != VITX_OK)
+        return refused(status, session->path);
     vitx_model_info_init(&session->info, sizeof session->info);
     status = SOME_FAILED;
     if (vitx_model_get_info(&session->info, session->model) == VITX_OK)

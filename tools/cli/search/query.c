@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "search.h"
+#include "tools/cli/direction.h"
 #include "tools/cli/inputs.h"
 #include "tools/cli/labels.h"
 
@@ -27,14 +28,6 @@ static bool create(struct queries *q, int count)
 }
 
 /* ------------------------------------------------------------------ texts ------------------ */
-
-static int refused(int code, const char *what)
-{
-    if (code == VITX_INVALID)
-        return wrong_usage("%s", reason());
-    complain_last(what);
-    return SOME_FAILED;
-}
 
 static int embed_text(float *out, const struct session *s, const char *text, bool quiet)
 {
@@ -101,11 +94,9 @@ static int make_vector(struct queries *q, const struct search_settings *settings
     float *own = q->all[0].own;
     double square = 0;
     q->all[0].what = settings->vector;
-    const int code = vitx_vector_load(own, q->units, settings->vector);
-    if (code == VITX_INVALID)
-        return wrong_usage("--vector %s", reason());
-    if (code != VITX_OK)
-        return refused(code, settings->vector);
+    const int status = vector_load(own, q->units, settings->vector);
+    if (status != DONE)
+        return status;
     for (int k = 0; k < q->units; k++)
         square += (double)own[k] * own[k];
     if (!(square > 0)) {
