@@ -8,8 +8,8 @@ const char *reason(void);
 /* Complains with it. A message that names a file itself stands alone, else behind `what` (NULL:
  * nothing). */
 void complain_last(const char *what);
-/* The same of a call that gave this code; an exit status. VITX_INVALID is wrong usage, which is said
- * without `what`. */
+/* The same of a call that gave this code; an exit status. VITX_INVALID is wrong usage, which is
+ * said without `what`. */
 int refused(int code, const char *what);
 /* "picture: method: why", without the method if `why` begins with it. */
 void complain_of(const char *picture, const char *method, const char *why);
