@@ -124,7 +124,7 @@ void do_in_parallel(const struct pieces *p)
     for (int i = 0; i < p->count; i++) {
         await(&pool, i);
         struct piece_state *state = &p->states[i];
-        if (p->listens(p->payload, i))
+        if (!p->listens || p->listens(p->payload, i))
             say_held(state->said);
         if (!p->finish(p->payload, i, state->begun))
             stop(&pool);

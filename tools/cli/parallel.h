@@ -25,8 +25,8 @@ struct pieces {
      * may be written there; complain() may be called. */
     bool (*work)(void *payload, int i);
     /* Both are called for each piece in order, by the calling thread. listens: whether what work
-     * complained of is printed before finish; `begun`: work was called; false from finish as from
-     * work. */
+     * complained of is printed before finish; NULL: always. `begun`: work was called; false from
+     * finish as from work. */
     bool (*listens)(void *payload, int i);
     bool (*finish)(void *payload, int i, bool begun);
 };

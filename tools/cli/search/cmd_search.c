@@ -323,15 +323,6 @@ static int answer(struct search *s)
     return status;
 }
 
-/* Whether a picture that is searched has a vector. */
-static bool holds_any(const struct search *s)
-{
-    for (int i = 0; i < s->index.count; i++)
-        if (s->index.entries[i].asked >= 0 && s->index.entries[i].block >= 0)
-            return true;
-    return false;
-}
-
 static int search(struct search *s, char **words, int count)
 {
     const struct search_settings *o = s->settings;
@@ -355,7 +346,7 @@ static int search(struct search *s, char **words, int count)
                  (long long)s->index.torn);
         failed = SOME_FAILED;
     }
-    if (!holds_any(s)) {
+    if (count_asked(&s->index) == 0) {
         complain(s->place, "there is no picture to search");
         return SOME_FAILED;
     }

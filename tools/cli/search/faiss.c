@@ -60,58 +60,49 @@ static bool write_name(struct part *part, const char *name)
     return good && part_write(part, "\n", 1);
 }
 
-static bool is_written(const struct index *index, int block, int row)
-{
-    const int at = index_owner(index, block, row);
-    return at >= 0 && index->entries[at].asked >= 0;
-}
-
 static bool has_any(const struct index *index, int block)
 {
     bool any = false;
     for (int row = 0; row < index->blocks[block].rows && !any; row++)
-        any = is_written(index, block, row);
+        any = asked_owner(index, block, row) >= 0;
     return any;
 }
 
-/* Rows that are searched stand in front of `vectors` then; how many those are, -1: not written. */
-static int write_block(struct part *part, struct part *names, const struct index *index, int block,
-                       const struct pictures *pictures, float *vectors)
+/* Rows that are searched stand in front of `vectors` then. */
+static bool write_block(struct part *part, struct part *names, const struct index *index, int block,
+                        const struct pictures *pictures, float *vectors)
 {
     const size_t units = (size_t)index->units;
     int count = 0;
     for (int row = 0; row < index->blocks[block].rows; row++) {
-        if (!is_written(index, block, row))
+        const int at = asked_owner(index, block, row);
+        if (at < 0)
             continue;
-        const int at = index_owner(index, block, row);
         memmove(vectors + (size_t)count * units, vectors + (size_t)row * units,
                 units * sizeof *vectors);
         if (!write_name(names, pictures->all[index->entries[at].asked].name))
-            return -1;
+            return false;
         count++;
     }
     turn(vectors, (size_t)count * units);
-    return part_write(part, vectors, (size_t)count * units * sizeof *vectors) ? count : -1;
+    return part_write(part, vectors, (size_t)count * units * sizeof *vectors);
 }
 
 static bool write_all(struct part *part, struct part *names, const struct index *index,
                       const struct pictures *pictures)
 {
     float *vectors = malloc(index_block_bytes(index));
-    int64_t count = 0;
     bool good = vectors != NULL;
     if (!good)
         complain(NULL, "no memory");
-    for (int i = 0; i < index->count; i++)
-        count += index->entries[i].asked >= 0 && index->entries[i].block >= 0;
-    good = good && write_head(part, index->units, count);
+    good = good && write_head(part, index->units, count_asked(index));
     for (int b = 0; b < index->block_count && good; b++) {
         if (!has_any(index, b))
             continue;
         good = index_read(index, b, vectors);
         if (!good)
             complain(index->path, "is damaged");
-        good = good && write_block(part, names, index, b, pictures, vectors) >= 0;
+        good = good && write_block(part, names, index, b, pictures, vectors);
     }
     free(vectors);
     return good;

@@ -46,6 +46,20 @@ void ask_for(struct index *index, const struct pictures *pictures)
     }
 }
 
+int count_asked(const struct index *index)
+{
+    int asked = 0;
+    for (int i = 0; i < index->count; i++)
+        asked += index->entries[i].asked >= 0 && index->entries[i].block >= 0;
+    return asked;
+}
+
+int asked_owner(const struct index *index, int block, int row)
+{
+    const int at = index_owner(index, block, row);
+    return at >= 0 && index->entries[at].asked >= 0 ? at : -1;
+}
+
 /* ------------------------------------------------------------------ what is to be done ----- */
 
 static bool lacks(const struct index *index, const struct picture *p, bool retry)

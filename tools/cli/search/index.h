@@ -24,6 +24,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { MOST_ENTRIES = 4096 }; /* of a block, and so vectors of one */
+
 /* What tells whether a file has changed; mtime in nanoseconds since 1970. */
 struct mark {
     int64_t size, mtime;

@@ -10,7 +10,6 @@
 enum {
     INDEX_ORDER = 0x01020304,
     BLOCK_MAGIC = 0x42535856, /* "VXSB" */
-    MOST_ENTRIES = 4096,      /* of a block */
     MOST_TERMS = 1 << 16,     /* bytes */
     MOST_TABLE = 1 << 26,     /* bytes */
     MOST_VECTORS = 1 << 20,   /* bytes of a block that holds more than one vector */

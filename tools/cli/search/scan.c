@@ -5,27 +5,22 @@
 #include "tools/cli/parallel.h"
 #include "tools/cli/progress.h"
 
-enum { TOGETHER = 16, MOST_ROWS = 4096 }; /* blocks of a piece; vectors of a block */
-
-/* The nearest of a piece, for each query. */
-struct part {
-    struct found *found; /* [queries] */
-};
+enum { TOGETHER = 16 }; /* blocks of a piece */
 
 struct scanning {
     struct index *index;
     const struct queries *queries;
     const struct search_settings *settings;
-    struct found *found; /* of all pieces so far */
-    struct part *parts;
+    struct found *found;  /* of all pieces so far */
+    struct found **parts; /* of each piece, for each query; NULL: none yet, or no more */
     bool failed;
 };
 
 /* Room of one piece. */
 struct room {
     float *vectors;
-    float own[MOST_ROWS], empty[MOST_ROWS];
-    int64_t ids[MOST_ROWS], here[MOST_ROWS];
+    float own[MOST_ENTRIES], empty[MOST_ENTRIES];
+    int64_t ids[MOST_ENTRIES], here[MOST_ENTRIES];
 };
 
 static bool found_create(struct found *f, int room)
@@ -63,20 +58,19 @@ static int rows_of_piece(const struct scanning *s, int piece)
     return rows;
 }
 
-static bool part_create(const struct scanning *s, struct part *part, int rows)
+/* For each query; NULL without memory. */
+static struct found *part_create(const struct scanning *s, int rows)
 {
     const int n = s->queries->count;
-    bool there = (part->found = calloc((size_t)n + 1, sizeof *part->found)) != NULL;
+    struct found *part = calloc((size_t)n + 1, sizeof *part);
+    bool there = part != NULL;
     for (int q = 0; q < n && there; q++)
-        there = found_create(&part->found[q], rows < s->found[q].room ? rows : s->found[q].room);
-    return there;
-}
-
-static void part_free(const struct scanning *s, struct part *part)
-{
-    found_free(part->found, part->found ? s->queries->count : 0);
-    free(part->found);
-    part->found = NULL;
+        there = found_create(&part[q], rows < s->found[q].room ? rows : s->found[q].room);
+    if (there)
+        return part;
+    found_free(part, n);
+    free(part);
+    return NULL;
 }
 
 /* The entries of a block that are searched; how many those are. */
@@ -84,8 +78,7 @@ static int find_ids(const struct index *index, int block, int64_t *ids)
 {
     int asked = 0;
     for (int row = 0; row < index->blocks[block].rows; row++) {
-        const int at = index_owner(index, block, row);
-        ids[row] = at >= 0 && index->entries[at].asked >= 0 ? at : -1;
+        ids[row] = asked_owner(index, block, row);
         asked += ids[row] >= 0;
     }
     return asked;
@@ -95,11 +88,7 @@ static int find_ids(const struct index *index, int block, int64_t *ids)
 static const int64_t *only_here(const struct scanning *s, struct room *room, int rows,
                                 const float *own)
 {
-    const int units = s->index->units;
-    if (!s->settings->here)
-        return room->ids;
-    vitx_similarities(room->own, room->vectors, rows, units, own);
-    vitx_similarities(room->empty, room->vectors, rows, units, s->queries->empty);
+    vitx_similarities(room->own, room->vectors, rows, s->index->units, own);
     for (int i = 0; i < rows; i++)
         room->here[i] = here_logit(s->queries, (double)room->own[i], (double)room->empty[i]) > 0
                             ? room->ids[i]
@@ -107,17 +96,21 @@ static const int64_t *only_here(const struct scanning *s, struct room *room, int
     return room->here;
 }
 
-static void scan_block(struct scanning *s, struct part *part, struct room *room, int block)
+static void scan_block(struct scanning *s, struct found *part, struct room *room, int block)
 {
     struct index_block *b = &s->index->blocks[block];
+    const int units = s->index->units;
+    const bool here = s->settings->here;
     if (find_ids(s->index, block, room->ids) == 0)
         return;
     b->bad = !index_read(s->index, block, room->vectors);
+    if (here && !b->bad)
+        vitx_similarities(room->empty, room->vectors, b->rows, units, s->queries->empty);
     for (int q = 0; q < s->queries->count && !b->bad; q++) {
         const struct query *query = &s->queries->all[q];
-        struct found *f = &part->found[q];
-        const int64_t *ids = only_here(s, room, b->rows, query->own);
-        vitx_nearest_more(f->entries, f->scores, f->room, room->vectors, b->rows, s->index->units,
+        struct found *f = &part[q];
+        const int64_t *ids = here ? only_here(s, room, b->rows, query->own) : room->ids;
+        vitx_nearest_more(f->entries, f->scores, f->room, room->vectors, b->rows, units,
                           query->vector, ids);
     }
 }
@@ -126,13 +119,14 @@ static void scan_block(struct scanning *s, struct part *part, struct room *room,
 static bool scan_piece(void *payload, int piece)
 {
     struct scanning *s = payload;
-    struct part *part = &s->parts[piece];
-    struct room *room = calloc(1, sizeof *room);
     const int rows = rows_of_piece(s, piece);
-    bool there = room && (room->vectors = malloc(index_block_bytes(s->index))) != NULL;
-    if (rows > 0)
-        there = there && part_create(s, part, rows);
-    for (int b = piece * TOGETHER; b < last_block(s, piece) && there && rows > 0; b++)
+    if (rows == 0)
+        return true;
+    struct room *room = calloc(1, sizeof *room);
+    struct found *part = s->parts[piece] = part_create(s, rows);
+    const bool there =
+        room && part && (room->vectors = malloc(index_block_bytes(s->index))) != NULL;
+    for (int b = piece * TOGETHER; b < last_block(s, piece) && there; b++)
         scan_block(s, part, room, b);
     if (!there)
         complain(NULL, "no memory");
@@ -142,39 +136,25 @@ static bool scan_piece(void *payload, int piece)
     return there;
 }
 
-static bool listens(void *payload, int piece)
-{
-    (void)payload, (void)piece;
-    return true;
-}
-
 /* The nearest of a piece among those of all: vectors of one number, the score. */
 static bool merge_piece(void *payload, int piece, bool begun)
 {
     struct scanning *s = payload;
-    struct part *part = &s->parts[piece];
+    struct found *part = s->parts[piece];
     const float one = 1;
     s->failed |= !begun || progress_interrupted();
-    for (int q = 0; q < s->queries->count && part->found && !s->failed; q++) {
-        const struct found *f = &part->found[q];
+    for (int q = 0; q < s->queries->count && part && !s->failed; q++) {
+        const struct found *f = &part[q];
         struct found *all = &s->found[q];
-        if (f->room > 0)
-            vitx_nearest_more(all->entries, all->scores, all->room, f->scores, f->room, 1, &one,
-                              f->entries);
+        vitx_nearest_more(all->entries, all->scores, all->room, f->scores, f->room, 1, &one,
+                          f->entries);
     }
-    part_free(s, part);
+    found_free(part, s->queries->count);
+    free(part);
     return !s->failed;
 }
 
 /* ------------------------------------------------------------------ all -------------------- */
-
-static int asked_of(const struct index *index)
-{
-    int asked = 0;
-    for (int i = 0; i < index->count; i++)
-        asked += index->entries[i].asked >= 0 && index->entries[i].block >= 0;
-    return asked;
-}
 
 /* Entries of damaged blocks have no vector any more; how many blocks those are. */
 static int give_up_damaged(struct index *index)
@@ -194,9 +174,9 @@ static int give_up_damaged(struct index *index)
 
 static bool create(struct scanning *s, struct piece_state **states, int pieces)
 {
-    const int asked = asked_of(s->index), top = s->settings->top;
+    const int asked = count_asked(s->index), top = s->settings->top;
     const int room = top > 0 && top < asked ? top : asked;
-    s->parts = calloc((size_t)pieces + 1, sizeof *s->parts);
+    s->parts = calloc((size_t)pieces + 1, sizeof(struct found *));
     *states = calloc((size_t)pieces + 1, sizeof **states);
     bool there = s->parts && *states;
     for (int q = 0; q < s->queries->count && there; q++)
@@ -219,7 +199,6 @@ int scan(struct found *found, int *damaged, struct index *index, const struct qu
                                         .states = states,
                                         .payload = &s,
                                         .work = scan_piece,
-                                        .listens = listens,
                                         .finish = merge_piece});
     }
     for (int q = 0; q < queries->count && !s.failed; q++)

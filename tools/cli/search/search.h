@@ -62,6 +62,10 @@ int fill_index(struct index *index, struct session *session, const struct search
                const struct pictures *pictures, int *broken);
 /* Marks the entries alone. */
 void ask_for(struct index *index, const struct pictures *pictures);
+/* How many of the entries that are asked for have a vector. */
+int count_asked(const struct index *index);
+/* The entry that is asked for whose vector a row of a block is; -1: there is none. */
+int asked_owner(const struct index *index, int block, int row);
 
 /* ------------------------------------------------------------------ queries ---------------- */
 
