@@ -171,8 +171,7 @@ cp "$photos/one.png" "$folder/many"
 "$program" "${like[@]}" --batch 4 "$folder/many" > /dev/null 2>&1 &
 killed=$!
 sleep 0.3
-kill -KILL $killed 2> "$folder/kill"
-wait $killed 2> "$folder/kill"
+{ kill -KILL $killed; wait $killed; } 2> "$folder/kill"
 run "${like[@]}" --top all "$folder/many"
 gives 0
 out_lines 61
@@ -264,14 +263,23 @@ right "${text[@]}" --text 狗 --top 3 "$photos"
 tail -n 3 "$folder/both" > "$folder/last"
 tail -n 3 "$out" | diff - "$folder/last" || fail "one text alone has another list"
 
-check "the numbers are those of classify and embed"
+check "the numbers are those of explain and classify"
+number_of() { grep "$2" "$3" | sed 's/.*"'"$1"'":\([^,}]*\)[,}].*/\1/'; } # number_of NAME PICTURE FILE
+near() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(a != "" && b != "" && d * d < 1e-10) }'; }
 right "${text[@]}" --text 狗 --top 4 --json "$photos"
 cp "$out" "$folder/lines"
-right classify -m "$towers" --tokenizer "$folder/tokens" --label 狗 --label a --json "$photos/one.png"
-cosine=$(grep one.png "$folder/lines" | sed 's/.*"cosine":\([^,]*\),.*/\1/')
-logit=$(sed 's/.*"label":"狗","probability":[^,]*,"logit":\([^}]*\)}.*/\1/' "$out")
-awk -v c="$cosine" -v l="$logit" 'BEGIN { s = l / c; exit !(s > 1 && s < 101) }' ||
-    fail "cosine $cosine, logit $logit"
+scale=
+for shot in one two; do
+    right explain -m "$towers" --tokenizer "$folder/tokens" --text 狗 --method gradcam --json "$photos/$shot.png"
+    for pair in cosine:text_value empty:empty_value probability:probability; do
+        near "$(number_of "${pair%:*}" $shot.png "$folder/lines")" "$(number_of "${pair#*:}" $shot.png "$out")" ||
+            fail "another ${pair%:*} than explain's"
+    done
+    right classify -m "$towers" --tokenizer "$folder/tokens" --label 狗 --json "$photos/$shot.png"
+    cosine=$(number_of cosine $shot.png "$folder/lines") logit=$(number_of logit $shot.png "$out")
+    now=$(awk -v c="$cosine" -v l="$logit" 'BEGIN { printf "%.2f", l / c }')
+    [ "${scale:=$now}" = "$now" ] || fail "cosine $cosine, logit $logit: not the scale $scale"
+done
 # below one half: not here; and --here leaves such pictures out
 here=$(grep -c '"here":true' "$folder/lines")
 [ "$here" = "$(grep -cE '"probability":(0\.[5-9]|1)' "$folder/lines")" ] || fail "$(cat "$folder/lines")"
