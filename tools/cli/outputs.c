@@ -1,7 +1,6 @@
 /* cli/outputs.c: see outputs.h. */
 #define _POSIX_C_SOURCE 200809L
 #include "outputs.h"
-#include "text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -13,6 +12,7 @@
 #include <vitx/vitx.h>
 
 #include "methods.h"
+#include "text.h"
 
 /* In the order of struct pieces. */
 static const char *const fields[] = {"{image}", "{folder}", "{path}", "{method}", "{target}"};

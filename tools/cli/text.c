@@ -77,6 +77,14 @@ int utf8_length(const unsigned char *p)
     return n;
 }
 
+uint64_t text_hash(const char *text)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    return h;
+}
+
 void text_json(struct text *text, const char *words)
 {
     if (!words) {

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Zero before the first use. Once memory has run out nothing is added any more, and `failed` says
  * so. */
@@ -22,6 +23,8 @@ int utf8_length(const unsigned char *p);
 /* Bytes of the byte order mark that a file's text begins with, as editors on Windows write it: 3,
  * or 0. */
 size_t text_mark(const char *text, size_t bytes);
+/* For tables of texts: FNV-1a. */
+uint64_t text_hash(const char *text);
 /* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD; NULL becomes null. */
 void text_json(struct text *text, const char *words);
 /* A number with the digits that give the float again; null if it is none that JSON has. */

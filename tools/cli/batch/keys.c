@@ -11,19 +11,10 @@
 enum { MOST_KEY = 1000 }; /* bytes: with the run's folder and an ending it is to be a path */
 enum { MOST_PART = 200 }; /* bytes of a part of a key: endings are to fit into a file's name, too */
 
-/* FNV-1a */
-static uint64_t hash_of(const char *text)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * UINT64_C(1099511628211);
-    return h;
-}
-
 /* Where the text is, or would be. */
 static size_t place_of(char **places, size_t room, const char *text)
 {
-    size_t at = (size_t)hash_of(text) & (room - 1);
+    size_t at = (size_t)text_hash(text) & (room - 1);
     while (places[at] && strcmp(places[at], text) != 0)
         at = (at + 1) & (room - 1);
     return at;

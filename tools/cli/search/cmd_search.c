@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "search.h"
+#include "tools/cli/outputs.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/sources.h"
-#include "tools/cli/outputs.h"
 
 static const struct search_settings defaults = {
     .common = COMMON_DEFAULTS, .top = 20, .threshold = -3};

@@ -7,19 +7,10 @@
 
 #include "index_parts.h"
 
-/* FNV-1a */
-static uint64_t hash_of(const char *text)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * UINT64_C(1099511628211);
-    return h;
-}
-
 /* Where the name is, or would be. */
 static size_t place_of(const struct index *index, const char *name)
 {
-    size_t at = (size_t)hash_of(name) & (index->place_room - 1);
+    size_t at = (size_t)text_hash(name) & (index->place_room - 1);
     while (index->places[at] >= 0 && strcmp(index->entries[index->places[at]].name, name) != 0)
         at = (at + 1) & (index->place_room - 1);
     return at;
