@@ -19,8 +19,9 @@ struct outcome {
 int outcome_make(struct outcome *out, const struct ask *ask, vitx_context *context,
                  const vitx_image *image, struct problem *why);
 /* The same for several asks, of which each two agree (together.h): one call for all of their maps,
- * one forward for all predictions. made [count]: that outcome is whole; the other asks are to be
- * carried out alone, and their outcomes are empty. *forwards: what it took; 0: it failed. */
+ * and a forward before it if any of them explains the best classes. made [count]: that outcome is
+ * whole; the other asks are to be carried out alone, and their outcomes are empty. *forwards: what
+ * it took; 0: it failed. */
 void outcomes_make(struct outcome *outcomes, bool *made, double *forwards,
                    const struct ask *const *asks, int count, vitx_context *context,
                    const vitx_image *image);

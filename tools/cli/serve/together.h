@@ -7,8 +7,8 @@
 
 #include "asked.h"
 
-/* Of one picture, in a context of one thread on a CPU. Each of the two costs as much as it does: to
- * bound what they cost together is the caller's business. */
+/* Of one picture, in a context of one thread on a CPU. What they cost together is not looked at:
+ * the caller bounds it. */
 bool asks_agree(const struct ask *a, const struct ask *b);
 
 #endif
