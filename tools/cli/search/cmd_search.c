@@ -265,14 +265,14 @@ static int look(struct search *s, int words, int *failed)
             complain(s->place, "%d blocks of vectors are damaged%s", damaged,
                      only_reads(s, words) ? " and left out"
                                           : ": their pictures are embedded again");
-        if (damaged && only_reads(s, words)) {
-            *failed = SOME_FAILED;
+        if (damaged && only_reads(s, words))
             break;
-        }
         const int again = damaged ? update(s, words, failed) : DONE;
         if (again != DONE)
             return again;
     }
+    if (damaged) /* what was found is not all */
+        *failed = SOME_FAILED;
     return DONE;
 }
 

@@ -64,7 +64,6 @@ void index_forget(struct index *index);
 /* The head of a file; false: it cannot be written (errno). */
 bool head_write(int fd, const char *terms, int units, int64_t *end);
 /* All of it; false: errno says why. */
-bool write_at(int fd, const void *data, size_t bytes, int64_t at);
 bool read_at(int fd, void *data, size_t bytes, int64_t at);
 
 bool pending_create(struct index *index);

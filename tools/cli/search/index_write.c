@@ -15,7 +15,7 @@ enum { WAIT_MS = 2000 }; /* what a kill may cost */
 
 /* ------------------------------------------------------------------ bytes ------------------ */
 
-bool write_at(int fd, const void *data, size_t bytes, int64_t at)
+static bool write_at(int fd, const void *data, size_t bytes, int64_t at)
 {
     const char *p = data;
     while (bytes > 0) {
