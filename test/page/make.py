@@ -109,6 +109,8 @@ RECIPES = {
     "texts-zh": lambda lab: texts(
         "chinese-clip", "a photo of a cat", "\u4e00\u5f20\u72d7\u7684\u7167\u7247", versus="\u725b"
     ),
+    # Each text by itself: the first beats the empty text, and gets little all the same.
+    "texts-siglip": lambda lab: texts("siglip", "The The The", "a photo of a cat"),
     "many": lambda lab: many(lab.folder / "many"),
     "dinov2": lambda lab: dinov2(lab.folder / "dinov2"),
     "deit": lambda lab: deit("dog.jpg", "--method", "generic,gradcam,rollout", "--target", "top2"),

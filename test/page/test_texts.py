@@ -59,6 +59,18 @@ def check_not_here(lab):
     assert said == {True, False}, "the recipe has one of each"
 
 
+def check_not_here_by_itself(lab):
+    """A text that beats the empty one is not said to fit no better."""
+    said = set()
+    page = lab.open("texts-siglip")
+    for box, m in zip(sentences(page), texts_of(page)):
+        beats, text = m["text_value"] > m["empty_value"], box.inner_text()
+        assert m["probability"] < 0.5 and "Not here" in text, text
+        assert ("no better than no text" in text) != beats, text
+        said.add(beats)
+    assert said == {True, False}, "the recipe has one of each"
+
+
 def check_against(lab):
     page = lab.open("texts-zh")
     for box in sentences(page):

@@ -33,9 +33,11 @@ const sentence = {
   verdict(map, absent) {
     const numbers =
       words.say('text_numbers', {c: ui.number(map.text_value), e: ui.number(map.empty_value)});
-    const rest =
-      absent ? words.say('text_absent') : words.say('text_here', {p: ui.percent(map.probability)});
-    return `${numbers}. ${rest}`;
+    /* A model that judges each text by itself may give little to one that beats the empty text. */
+    const key = !absent                ? 'text_here' :
+      map.text_value > map.empty_value ? 'text_unlikely' :
+                                         'text_absent';
+    return `${numbers}. ${words.say(key, {p: ui.percent(map.probability)})}`;
   },
 
   /* The words, each with a line as thick as what it carried. */

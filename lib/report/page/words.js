@@ -45,9 +45,11 @@ const words = {
       text_here: 'fits better than no text: {p}',
       text_absent: 'Not here: the text fits no better than no text at all. The map shows ' +
         'what came nearest.',
+      text_unlikely: 'Not here: the model gives it {p}. The map shows what came nearest.',
       text_cut: 'The text is longer than the model reads; its end is left out.',
       word_says: '{w}: {r}',
-      words_note: 'Words that spoke for the match are underlined in red, those against it in blue.',
+      words_note:
+        'Words that spoke for the match are underlined in red, those against it in blue.',
       how_to: 'Maps of the other classes: how to make them',
       class_n: 'class {n}',
       unit_n: 'unit {n}',
@@ -292,6 +294,7 @@ const words = {
       text_numbers: '余弦 {c}；空文本为 {e}',
       text_here: '比没有文本更合适：{p}',
       text_absent: '不在图中：这段文本并不比空文本更合适。热图只显示最接近之处。',
+      text_unlikely: '不在图中：模型只给它 {p}。热图只显示最接近之处。',
       text_cut: '文本超出模型可读的长度，末尾未读。',
       word_says: '{w}：{r}',
       words_note: '支持匹配的词下划红线，反对的词下划蓝线。',
