@@ -8,7 +8,7 @@ namespace vitx
 {
 
 /** Runs a model: vitx/context.h. One thread at a time. */
-class context
+class context : public owned<vitx_context>
 {
   public:
     /** info() of a context with these options, which is not made. */
@@ -318,10 +318,6 @@ class context
         check(vitx_context_measure_peak(get(), &out.flops, &out.bytes));
         return out;
     }
-    vitx_context *get() const noexcept
-    {
-        return handle_.get();
-    }
 
   private:
     static std::size_t size_of(int count)
@@ -351,7 +347,6 @@ class context
     {
         return take_all<map>(out, status);
     }
-    std::unique_ptr<vitx_context, release> handle_;
     std::size_t outputs_;     /* numbers of one answer */
     std::size_t targets_ = 0; /* of a backward pass */
 };

@@ -196,6 +196,23 @@ struct release {
     }
 };
 
+/** What all handles have in common. */
+template <class handle> class owned
+{
+  public:
+    handle *get() const noexcept
+    {
+        return handle_.get();
+    }
+
+  protected:
+    owned() = default;
+    explicit owned(handle *one) noexcept : handle_(one)
+    {
+    }
+    std::unique_ptr<handle, release> handle_;
+};
+
 /** Collects the output of the _write functions; for this header's own use. */
 class collected
 {
@@ -226,11 +243,11 @@ class collected
 };
 
 /** A picture: vitx/image.h. */
-class image
+class image : public owned<vitx_image>
 {
   public:
     /** Takes over a C handle. */
-    explicit image(vitx_image *handle) noexcept : handle_(handle)
+    explicit image(vitx_image *handle) noexcept : owned(handle)
     {
     }
     explicit image(const std::string &path, const vitx_image_opts *opts = nullptr)
@@ -275,23 +292,16 @@ class image
     {
         return vitx_image_pixels(get());
     }
-    vitx_image *get() const noexcept
-    {
-        return handle_.get();
-    }
-
-  private:
-    std::unique_ptr<vitx_image, release> handle_;
 };
 
 class model;
 
 /** A finished map: vitx/explain.h. */
-class map
+class map : public owned<vitx_map>
 {
   public:
     /** Takes over a C handle. */
-    explicit map(vitx_map *handle) noexcept : handle_(handle)
+    explicit map(vitx_map *handle) noexcept : owned(handle)
     {
     }
     vitx_map_info info() const
@@ -360,21 +370,14 @@ class map
         check(vitx_render_image(&out, get(), picture ? picture->get() : nullptr, opts));
         return image(out);
     }
-    vitx_map *get() const noexcept
-    {
-        return handle_.get();
-    }
-
-  private:
-    std::unique_ptr<vitx_map, release> handle_;
 };
 
 /** The result of a metric for a map: vitx/evaluate.h. */
-class evaluation
+class evaluation : public owned<vitx_evaluation>
 {
   public:
     /** Takes over a C handle. */
-    explicit evaluation(vitx_evaluation *handle) noexcept : handle_(handle)
+    explicit evaluation(vitx_evaluation *handle) noexcept : owned(handle)
     {
     }
     /** Pointers in the info live as long as the evaluation. */
@@ -385,17 +388,10 @@ class evaluation
         check(vitx_evaluation_get_info(&info, get()));
         return info;
     }
-    vitx_evaluation *get() const noexcept
-    {
-        return handle_.get();
-    }
-
-  private:
-    std::unique_ptr<vitx_evaluation, release> handle_;
 };
 
 /** Weights, architecture, labels: vitx/model.h. */
-class model
+class model : public owned<vitx_model>
 {
   public:
     explicit model(const std::string &path, const vitx_model_opts *opts = nullptr)
@@ -444,13 +440,6 @@ class model
         check(vitx_model_find_label(&index, get(), text.c_str()));
         return index;
     }
-    vitx_model *get() const noexcept
-    {
-        return handle_.get();
-    }
-
-  private:
-    std::unique_ptr<vitx_model, release> handle_;
 };
 
 inline std::vector<vitx_prediction> map::predictions(const model &of, int k) const

@@ -13,7 +13,7 @@ namespace vitx
 /** The components of the patch tokens of several pictures, for the method features:
  *  vitx_basis_create(). Give get() to vitx_explain_opts.basis; it must live until the map is made.
  */
-class basis
+class basis : public owned<vitx_basis>
 {
   public:
     explicit basis(const context &runs, int layer = VITX_AUTO, int components = 3)
@@ -40,13 +40,6 @@ class basis
     {
         check(vitx_basis_finish(get()));
     }
-    vitx_basis *get() const noexcept
-    {
-        return handle_.get();
-    }
-
-  private:
-    std::unique_ptr<vitx_basis, release> handle_;
 };
 
 /** Curves in a png or npy: vitx_plot(). */
@@ -131,7 +124,7 @@ inline neighbours nearest(const std::vector<float> &vectors, int units,
 
 /** Attention statistics over many pictures: vitx/measure.h. The context must live until the last
  *  add(). */
-class stats
+class stats : public owned<vitx_stats>
 {
   public:
     explicit stats(context &runs)
@@ -207,17 +200,10 @@ class stats
         const int status = vitx_stats_render_write(get(), collected::append, &out, &opts);
         return out.take(status);
     }
-    vitx_stats *get() const noexcept
-    {
-        return handle_.get();
-    }
-
-  private:
-    std::unique_ptr<vitx_stats, release> handle_;
 };
 
 /** One page about pictures, in one file: vitx/report.h. The model must live until it is freed. */
-class report
+class report : public owned<vitx_report>
 {
   public:
     explicit report(const model &answers, const vitx_report_opts *opts = nullptr)
@@ -303,13 +289,6 @@ class report
         const int status = vitx_report_write(get(), collected::append, &out);
         return out.take(status);
     }
-    vitx_report *get() const noexcept
-    {
-        return handle_.get();
-    }
-
-  private:
-    std::unique_ptr<vitx_report, release> handle_;
 };
 
 } // namespace vitx

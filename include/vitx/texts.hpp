@@ -33,11 +33,11 @@ inline std::vector<const char *> pointers_of(const std::vector<std::string> &lis
 }
 
 /** Which words of a text match a picture: vitx/explain.h. */
-class words
+class words : public owned<vitx_words>
 {
   public:
     /** Takes over a C handle. */
-    explicit words(vitx_words *handle) noexcept : handle_(handle)
+    explicit words(vitx_words *handle) noexcept : owned(handle)
     {
     }
     /** Pointers in the info live as long as the words. */
@@ -48,17 +48,10 @@ class words
         check(vitx_words_get_info(&info, get()));
         return info;
     }
-    vitx_words *get() const noexcept
-    {
-        return handle_.get();
-    }
-
-  private:
-    std::unique_ptr<vitx_words, release> handle_;
 };
 
 /** The text tower of a model, with its tokenizer: vitx/texts.h. Any thread. */
-class texts
+class texts : public owned<vitx_texts>
 {
   public:
     /** @param of  the picture tower */
@@ -102,13 +95,6 @@ class texts
         check(vitx_explain_words(&out, get(), nullptr, nullptr, &opts));
         return words(out);
     }
-    vitx_texts *get() const noexcept
-    {
-        return handle_.get();
-    }
-
-  private:
-    std::unique_ptr<vitx_texts, release> handle_;
 };
 
 /** Explains a text's similarity with the picture; `versus`: what speaks for it and not for that.
@@ -124,7 +110,7 @@ inline vitx_explain_opts explain_opts(const char *method, const texts &tower, co
 }
 
 /** Classes that are texts: vitx/texts.h. Immutable. */
-class label_set
+class label_set : public owned<vitx_label_set>
 {
   public:
     /**
@@ -175,13 +161,6 @@ class label_set
         check(vitx_label_set_rank(top.data(), k, get(), vector.data()));
         return top;
     }
-    vitx_label_set *get() const noexcept
-    {
-        return handle_.get();
-    }
-
-  private:
-    std::unique_ptr<vitx_label_set, release> handle_;
 };
 
 } // namespace vitx
