@@ -116,6 +116,14 @@ static void texts(const std::string &folder)
     const std::vector<float> ends = tower.embed(list, true);
     expect(ends.size() == 2 * static_cast<std::size_t>(tower.info().units), "vectors of texts");
     expect(ends[0] == plain.vectors()[0], "a label's vector");
+    const int units = tower.info().units;
+    const std::vector<float> scores = vitx::similarities(ends, units, vector);
+    const vitx::neighbours best = vitx::nearest(ends, units, vector, 3);
+    vitx::neighbours parts(3);
+    parts.add(ends, units, vector, {0, 1});
+    expect(scores.size() == 2 && best.index[2] == -1 && best.score[0] >= best.score[1], "nearest");
+    expect(best.score[0] == scores[static_cast<std::size_t>(best.index[0])], "its score");
+    expect(best.index[0] == top[0].index && parts.index == best.index, "nearest labels");
     const std::vector<vitx_text_token> tokens = tower.tokens(list[0]);
     expect(tokens.size() == 7 && tokens[1].start == 0 && tokens[1].end == 1, "tokens");
     const vitx::map map =

@@ -2,10 +2,7 @@
 #ifndef VITX_REPORT_HPP
 #define VITX_REPORT_HPP
 
-#include <cstdint>
-
 #include <vitx/context.hpp>
-#include <vitx/texts.h>
 
 namespace vitx
 {
@@ -77,49 +74,6 @@ inline std::vector<float> load_vector(const std::string &path, int count)
     std::vector<float> out(count > 0 ? static_cast<std::size_t>(count) : 0);
     check(vitx_vector_load(out.data(), count, path.c_str()));
     return out;
-}
-
-/** The scores of vectors [n, units] with a query [units]: vitx_similarities(). */
-inline std::vector<float> similarities(const std::vector<float> &vectors, int units,
-                                       const std::vector<float> &query)
-{
-    const std::size_t n = units > 0 ? vectors.size() / static_cast<std::size_t>(units) : 0;
-    const bool fits = units > 0 && query.size() == static_cast<std::size_t>(units);
-    std::vector<float> score(n + 1); /* n may be 0 */
-    check(vitx_similarities(score.data(), vectors.data(), static_cast<std::int64_t>(n), units,
-                            fits ? query.data() : nullptr));
-    score.resize(n);
-    return score;
-}
-
-/** The k best of vectors [n, units], best first: vitx_nearest(). */
-struct neighbours {
-    std::vector<std::int64_t> index; /* -1 behind the last one */
-    std::vector<float> score;
-    explicit neighbours(int k)
-        : index(k > 0 ? static_cast<std::size_t>(k) : 0, -1), score(index.size())
-    {
-    }
-    /** Vectors that come in parts: vitx_nearest_more(). ids has n numbers. */
-    void add(const std::vector<float> &vectors, int units, const std::vector<float> &query,
-             const std::vector<std::int64_t> &ids)
-    {
-        const std::size_t n = ids.size(), count = units > 0 ? static_cast<std::size_t>(units) : 0;
-        const bool fits = query.size() == count && vectors.size() == n * count;
-        check(vitx_nearest_more(index.data(), score.data(), static_cast<int>(index.size()),
-                                vectors.data(), static_cast<std::int64_t>(n), units,
-                                fits ? query.data() : nullptr, ids.data()));
-    }
-};
-inline neighbours nearest(const std::vector<float> &vectors, int units,
-                          const std::vector<float> &query, int k)
-{
-    neighbours best(k);
-    const std::size_t n = units > 0 ? vectors.size() / static_cast<std::size_t>(units) : 0;
-    const bool fits = units > 0 && query.size() == static_cast<std::size_t>(units);
-    check(vitx_nearest(best.index.data(), best.score.data(), k, vectors.data(),
-                       static_cast<std::int64_t>(n), units, fits ? query.data() : nullptr));
-    return best;
 }
 
 /** Attention statistics over many pictures: vitx/measure.h. The context must live until the last

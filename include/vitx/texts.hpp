@@ -1,6 +1,9 @@
-/* vitx/texts.hpp: a part of vitx/vitx.hpp: text towers, classes that are texts, words. */
+/* vitx/texts.hpp: a part of vitx/vitx.hpp: text towers, classes that are texts, words, the nearest
+ * of very many vectors. */
 #ifndef VITX_TEXTS_HPP
 #define VITX_TEXTS_HPP
+
+#include <cstdint>
 
 #include <vitx/model.hpp>
 
@@ -162,6 +165,50 @@ class label_set : public owned<vitx_label_set>
         return top;
     }
 };
+
+/** The scores of vectors [n, units] with a query [units]: vitx_similarities(). */
+inline std::vector<float> similarities(const std::vector<float> &vectors, int units,
+                                       const std::vector<float> &query)
+{
+    const std::size_t n = units > 0 ? vectors.size() / static_cast<std::size_t>(units) : 0;
+    const bool fits = units > 0 && query.size() == static_cast<std::size_t>(units);
+    std::vector<float> score(n + 1); /* n may be 0 */
+    check(vitx_similarities(score.data(), vectors.data(), static_cast<std::int64_t>(n), units,
+                            fits ? query.data() : nullptr));
+    score.resize(n);
+    return score;
+}
+
+/** The nearest of very many vectors, best first. */
+struct neighbours {
+    std::vector<std::int64_t> index; /* -1 behind the last one */
+    std::vector<float> score;
+    explicit neighbours(int k)
+        : index(k > 0 ? static_cast<std::size_t>(k) : 0, -1), score(index.size())
+    {
+    }
+    /** Vectors that come in parts: vitx_nearest_more(). ids has n numbers. */
+    void add(const std::vector<float> &vectors, int units, const std::vector<float> &query,
+             const std::vector<std::int64_t> &ids)
+    {
+        const std::size_t n = ids.size(), count = units > 0 ? static_cast<std::size_t>(units) : 0;
+        const bool fits = query.size() == count && vectors.size() == n * count;
+        check(vitx_nearest_more(index.data(), score.data(), static_cast<int>(index.size()),
+                                vectors.data(), static_cast<std::int64_t>(n), units,
+                                fits ? query.data() : nullptr, ids.data()));
+    }
+};
+/** The k best of vectors [n, units]: vitx_nearest(). */
+inline neighbours nearest(const std::vector<float> &vectors, int units,
+                          const std::vector<float> &query, int k)
+{
+    neighbours best(k);
+    const std::size_t n = units > 0 ? vectors.size() / static_cast<std::size_t>(units) : 0;
+    const bool fits = units > 0 && query.size() == static_cast<std::size_t>(units);
+    check(vitx_nearest(best.index.data(), best.score.data(), k, vectors.data(),
+                       static_cast<std::int64_t>(n), units, fits ? query.data() : nullptr));
+    return best;
+}
 
 } // namespace vitx
 
