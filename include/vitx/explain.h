@@ -201,11 +201,11 @@ typedef struct vitx_words vitx_words;
 typedef struct vitx_words_opts {
     size_t struct_size;
     const char *text;   /**< required                                                           */
-    const char *method; /**< NULL or "gradient": sum over a token's row x of the table (with its
-                             position; if a norm follows it, of what that makes of
-                             it) of x * d cosine / d x, signed. "relevance": the text side
-                             of Chefer, Gur & Wolf 2021 (hila-chefer/Transformer-MM-Explainability
-                             @ 58eaea8, CLIP_explainability.ipynb), but through all blocks: R +=
+    const char *method; /**< NULL or "gradient": for each token the sum of x * d cosine / d x,
+                             signed; x is its row of the table with its position, or, if a norm
+                             follows the table, what that makes of the row. "relevance": the text
+                             side of Chefer, Gur & Wolf 2021 (Transformer-MM-Explainability @
+                             58eaea8, CLIP_explainability.ipynb), but through all blocks: R +=
                              mean_h max(dA A, 0) R, the row that becomes the vector; never
                              below 0                                                            */
     const float *vector; /**< [K] the picture's vector, as vitx_embed() gives it, of any length, if
@@ -224,7 +224,8 @@ VITX_API void vitx_words_opts_init(vitx_words_opts *out, size_t struct_size);
  *
  * @param out      free it with vitx_words_free()
  * @param context  of the picture tower that the text tower belongs to; runs the picture once
- * @return like vitx_explain(); VITX_INVALID also: no text, an unknown method
+ * @return like vitx_explain(); VITX_INVALID also: no text, one of more than 1 MiB, an unknown
+ *         method
  */
 VITX_API int vitx_explain_words(vitx_words **out, vitx_texts *texts, vitx_context *context,
                                 const vitx_image *image, const vitx_words_opts *opts);
@@ -341,11 +342,11 @@ typedef struct vitx_map_info {
     double mask;             /**< above 0: a mask of vitx_map_mask(), of that share             */
     const char *text;        /**< the text explained; "" if none was                            */
     const char *versus_text; /**< the text set against it; "" if none was                       */
-    double empty_value;      /**< if a text was explained: the score of the empty text in its place,
-                                  without `versus_text`. A text whose `text_value` is not above it
-                                  is no better than no text: what it names is not there         */
-    double text_value;       /**< the cosine with the text alone; `value` if nothing was set
-                                  against it                                                    */
+    double empty_value;      /**< if a text was explained: the cosine with the empty text. A text
+                                  whose `text_value` is not above it fits no better than no text:
+                                  what it names is taken for not there                          */
+    double text_value;       /**< the cosine with the text alone, whatever the score and
+                                  `versus_text`; 0 if none was explained                        */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)

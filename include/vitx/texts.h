@@ -24,7 +24,7 @@ extern "C" {
 
 /**
  * A text tower at work, with its tokenizer. Any thread may call it: calls on one handle wait for
- * each other. It keeps the vectors of the texts that it has seen last, up to 16 MiB.
+ * each other. It keeps the vectors of texts that were explained, up to 16 MiB.
  */
 typedef struct vitx_texts vitx_texts;
 
@@ -32,9 +32,9 @@ typedef struct vitx_texts_opts {
     size_t struct_size;
     const char *path;      /**< folder or weight file with the text tower, if it lies apart from the
                                 picture tower; NULL: the model's own path                       */
-    const char *tokenizer; /**< folder of the tokenizer's files (tokenizer.json, or vocab.json and
-                                merges.txt, or vocab.txt, or spiece.model); NULL: the folder of
-                                the text tower                                                  */
+    const char *tokenizer; /**< folder of the tokenizer's files (tokenizer.json, vocab.txt,
+                                spiece.model ..: docs/text.md); NULL: the folder of the text
+                                tower                                                           */
     const char *clean;     /**< what is done to a text before the tokenizer's own rules: "none",
                                 "whitespace", "lower", "canonicalize" (open_clip's names),
                                 "siglip", "siglip2" (transformers'). NULL: what the library does
@@ -101,6 +101,7 @@ VITX_API int vitx_texts_tokens(vitx_text_token *out, int room, int *count, int *
  * The vectors of n texts: what the model's own library returns for them.
  *
  * @param out        [n, K], where K is vitx_texts_info.units
+ * @param n          at least 1
  * @param normalize  nonzero: each is divided by its Euclidean length
  * @return VITX_OK, VITX_INVALID, VITX_FORMAT (a NaN or an infinity), VITX_NOMEM, VITX_CANCELLED,
  *         VITX_DEVICE
@@ -118,7 +119,7 @@ typedef struct vitx_label_set_opts {
     const char *const *templates; /**< [template_count] sentences in which "{}" stands for the
                                 label. The vector of a label is the mean over all of them, each of
                                 length 1, divided by its length. NULL: the label as it stands   */
-    int template_count;    /**< 0 with NULL                                                     */
+    int template_count;    /**< 0 with NULL; at most 10,000                                     */
     const char *cache;     /**< a file that keeps the vectors. If it has those of the same texts, of
                                 the same weights, they are read; else it is written. A file that
                                 cannot be written is a warning in the log, one that holds
@@ -177,6 +178,7 @@ VITX_API int vitx_classify_texts(vitx_context *context, const vitx_image *const 
  * The same for one vector that the program has already, of any length.
  *
  * @param vector  [K] of vitx_embed()
+ * @return VITX_OK, VITX_INVALID (also: a number of the vector that is not finite), VITX_NOMEM
  */
 VITX_API int vitx_label_set_rank(vitx_prediction *top, int k, const vitx_label_set *set,
                                  const float *vector);
@@ -205,6 +207,8 @@ VITX_API int vitx_similarities(float *score, const float *vectors, int64_t n, in
  *
  * @param index  [k]: their places; -1 behind the last one
  * @param score  [k]: 0 where index is -1
+ * @param k      at least 1
+ * @param n      may be 0
  * @return VITX_OK, VITX_INVALID
  */
 VITX_API int vitx_nearest(int64_t *index, float *score, int k, const float *vectors, int64_t n,
