@@ -86,7 +86,7 @@ int main(int argc, char **argv)
     float *out = calloc(count, sizeof *out);
     int failed = !out || run(texts, list, n, out, argc > 5 ? atoi(argv[5]) : 1);
     f = failed ? NULL : fopen(argv[3], "wb");
-    if (f && (fwrite(out, sizeof *out, count, f) != count || fclose(f) != 0))
+    if (!failed && (!f || fwrite(out, sizeof *out, count, f) != count || fclose(f) != 0))
         failed = fail(argv[3], "not written");
     free(out);
     for (int i = 0; i < n; i++)

@@ -81,16 +81,6 @@ struct fact fact_at(int number)
     return out;
 }
 
-int fact_number(const struct fact *fact)
-{
-    int before = 0, at = fact->thing;
-    for (int kind = 0; kind < (int)fact->kind; kind++)
-        before += total_of((enum fact_kind)kind);
-    if (fact->kind == FACT_RELATION)
-        at = at * scene_classes() + fact->other;
-    return before + at * fact_values(fact->kind) + fact->value;
-}
-
 /* --------------------------------- colours ------------------------------- */
 
 struct shade {

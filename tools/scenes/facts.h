@@ -30,7 +30,6 @@ int fact_values(enum fact_kind kind);
 /* Facts are numbered from 0 to fact_total()-1. A thing beside itself is among them: never true. */
 int fact_total(void);
 struct fact fact_at(int number);
-int fact_number(const struct fact *fact);
 
 /* What facts are judged by. */
 struct facts {

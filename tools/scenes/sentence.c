@@ -210,6 +210,7 @@ static void say_values(struct author *author, struct fact fact)
     say(author, &other, false);
 }
 
+/* There are more classes than a scene has objects. */
 static void say_thing(struct author *author, int kind)
 {
     struct fact there = {.kind = FACT_THING, .thing = kind}, absent = {.kind = FACT_THING};
@@ -227,8 +228,7 @@ int sentences_make(struct sentence out[SENTENCES_MOST], const struct facts *fact
     struct author author = {facts, dice_start(seed ^ UINT64_C(0x73656e74656e6365), index), out, 0};
     for (int k = 0; k < facts->count; k++) {
         int kind = facts->objects[k].kind;
-        if (facts->count < scene_classes())
-            say_thing(&author, kind);
+        say_thing(&author, kind);
         say_values(&author, (struct fact){.kind = FACT_COLOUR, .thing = kind});
         say_values(&author, (struct fact){.kind = FACT_PLACE, .thing = kind});
         for (int other = 0; other < facts->count; other++)

@@ -278,8 +278,6 @@ def losses(pair, seen, facts, templates, tokens, dice):
 # ------------------------------------------------------------------ measuring ----------------
 
 
-
-
 @torch.no_grad()
 def embed_pictures(pair, pixels, owner, things, batch=16):
     out = [pair.pictures(prepare(pixels[i:i + batch], owner[i:i + batch], things)[0].float())[:, 0]
