@@ -208,7 +208,7 @@ static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_c
     for (const char *const *t = d->tensors; t && *t; t++)
         if (!vx_container_find(c, vx_write_name(name, sizeof name, *t, d->prefix, 0)))
             return false;
-    const char *architecture = d->naming->architecture(config);
+    const char *architecture = vx_naming_architecture(d->naming, config);
     return !d->architectures ||
            (architecture && begins_with_one_of(architecture, d->architectures));
 }
@@ -266,7 +266,7 @@ int vx_family_match(vx_match *out, vx_container *container, const vx_config *con
         return refuse_unknown(container, out->wrapping.prefix);
     }
     const vx_dialect *d = out->dialect;
-    const char *architecture = d->naming->architecture(config);
+    const char *architecture = vx_naming_architecture(d->naming, config);
     VX_TRY(refuse_foreign_tensors(container, d));
     VX_TRY(refuse_other_type(container, d, config));
     if (!architecture)

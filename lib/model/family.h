@@ -136,7 +136,8 @@ struct vx_naming {
                                      trailing '.' or '/' means all that begin so                 */
     bool code_tells; /* its files have no configuration: what they leave out stands in its code */
     bool two_heads;  /* a distillation token is read, through a head of its own                  */
-    /* The config's name for the architecture, NULL if there is none. */
+    /* The config's name for the architecture, NULL if there is none; or NULL: there never is one
+     * (vx_naming_architecture). */
     const char *(*architecture)(const vx_config *config);
     int (*read_hints)(vx_hints *out, const vx_config *config);
     /* NULL, or: shows the tensors under `prefix` in the shapes that roles have, and adds to the
@@ -146,6 +147,11 @@ struct vx_naming {
     /* `out` holds the defaults already (recipe.h). */
     int (*read_recipe)(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect);
 };
+
+static inline const char *vx_naming_architecture(const vx_naming *naming, const vx_config *config)
+{
+    return naming->architecture ? naming->architecture(config) : NULL;
+}
 
 /* What a model file turned out to be. */
 typedef struct vx_match {

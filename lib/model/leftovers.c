@@ -175,7 +175,7 @@ static void write_kinds(char *text, size_t size, const kinds *k, const char *ign
 static bool is_read(const vx_reader *r, const vx_tensor *t)
 {
     const vx_naming *naming = r->match->dialect->naming;
-    const char *class = naming->architecture ? naming->architecture(r->config) : NULL;
+    const char *class = vx_naming_architecture(naming, r->config);
     return strstr(t->key, "pooler.dense.") && !r->arch->units &&
            !(class && strstr(class, "Classification")) &&
            vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0);

@@ -38,7 +38,7 @@ void vitx_model_info_init(vitx_model_info *out, size_t struct_size)
 
 /* -------------------------------------------------------------------------- files --------- */
 
-static vx_shelf shelf_of(const vitx_model_opts *opts)
+vx_shelf vx_model_shelf(const vitx_model_opts *opts)
 {
     return (vx_shelf){opts->files, opts->files ? opts->file_count : 0};
 }
@@ -97,9 +97,9 @@ static int read_labels(vitx_model *m, const vx_config *config, const char *folde
     if (opts->labels)
         return vx_labels_load(&m->labels, (vx_shelf){0}, opts->labels, m->arch.classes, &m->hooks);
     if (opts->language)
-        VX_TRY(find_language(&file, shelf_of(opts), folder, opts->language, &m->hooks));
+        VX_TRY(find_language(&file, vx_model_shelf(opts), folder, opts->language, &m->hooks));
     if (file)
-        status = vx_labels_load(&m->labels, shelf_of(opts), file, m->arch.classes, &m->hooks);
+        status = vx_labels_load(&m->labels, vx_model_shelf(opts), file, m->arch.classes, &m->hooks);
     else
         status = vx_labels_from_config(&m->labels, config, m->arch.classes, &m->hooks);
     vx_release(&m->hooks, file);
@@ -154,7 +154,7 @@ static int read_model(vitx_model *m, const vx_config *config, const char *folder
     m->family = match.family;
     m->dialect = match.dialect;
     m->naming = match.dialect->naming;
-    const char *architecture = m->naming->architecture(config);
+    const char *architecture = vx_naming_architecture(m->naming, config);
     VX_TRY(vx_strdup(&m->architecture, &m->hooks, architecture ? architecture : ""));
     VX_TRY(m->naming->read_hints(&hints, config));
     if (opts->heads) {
@@ -209,7 +209,7 @@ typedef struct opening {
 static int read_files(vitx_model *m, opening *o, const vitx_model_opts *opts,
                       vx_model_read_fn *read)
 {
-    const vx_shelf shelf = shelf_of(opts);
+    const vx_shelf shelf = vx_model_shelf(opts);
     VX_TRY(vx_folder_locate(&o->weights, &o->folder, shelf, m->path, &m->hooks));
     VX_TRY(vx_container_open(&m->container, shelf, o->weights, opts->weights_key, &m->hooks));
     VX_TRY(vx_lora_open(m->container, shelf, o->folder));

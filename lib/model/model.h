@@ -41,6 +41,9 @@ struct vitx_model {
     atomic_int users;              /* the caller, until vitx_model_free, and every context */
 };
 
+/* The files in memory that the options have. */
+vx_shelf vx_model_shelf(const vitx_model_opts *opts);
+
 /* Opening, for pictures (model.c) and for texts (text.c): `read` finds out what the container at
  * model->container holds, with what lies in the folder. */
 typedef int vx_model_read_fn(vitx_model *model, const vx_config *config, const char *folder,

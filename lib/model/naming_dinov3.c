@@ -104,12 +104,6 @@ static int read_hints_meta(vx_hints *out, const vx_config *config)
     return VITX_OK;
 }
 
-static const char *no_architecture(const vx_config *config)
-{
-    (void)config;
-    return NULL;
-}
-
 static int read_recipe_meta(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
 {
     return vx_naming_meta.read_recipe(out, config, dialect);
@@ -127,7 +121,6 @@ const vx_naming vx_naming_meta_dinov3 = {
     .base = &vx_naming_meta,
     .harmless = harmless_meta,
     .code_tells = true,
-    .architecture = no_architecture,
     .read_hints = read_hints_meta,
     .read_recipe = read_recipe_meta,
 };

@@ -4,6 +4,8 @@
 
 #include "model/recipe.h"
 
+/* The blocks of CLIP and SigLIP, of both towers: a base, of names alone. */
+extern const vx_naming vx_naming_hf_clip_blocks;
 /* The first of config.json's "architectures", NULL: none. */
 const char *vx_hf_architecture(const vx_config *config);
 /* Whether there are a config.json and a file on pictures: network_told and pictures_told. */

@@ -148,13 +148,9 @@ static int arrange_siglip(vx_container *container, vx_hints *hints, const char *
     return VITX_OK;
 }
 
-/* The names that both have. */
-static const vx_naming vision_names = {
+const vx_naming vx_naming_hf_clip_blocks = {
     .names =
         {
-            [VX_PATCH_W] = "*embeddings.patch_embedding.weight",
-            [VX_PATCH_B] = "*embeddings.patch_embedding.bias",
-            [VX_POSITIONS] = "*embeddings.position_embedding.weight",
             [VX_NORM1_W] = "*encoder.layers.#.layer_norm1.weight",
             [VX_NORM1_B] = "*encoder.layers.#.layer_norm1.bias",
             [VX_Q_W] = "*encoder.layers.#.self_attn.q_proj.weight",
@@ -171,9 +167,20 @@ static const vx_naming vision_names = {
             [VX_FC1_B] = "*encoder.layers.#.mlp.fc1.bias",
             [VX_FC2_W] = "*encoder.layers.#.mlp.fc2.weight",
             [VX_FC2_B] = "*encoder.layers.#.mlp.fc2.bias",
+        },
+};
+
+/* The names that both have. */
+static const vx_naming vision_names = {
+    .names =
+        {
+            [VX_PATCH_W] = "*embeddings.patch_embedding.weight",
+            [VX_PATCH_B] = "*embeddings.patch_embedding.bias",
+            [VX_POSITIONS] = "*embeddings.position_embedding.weight",
             [VX_NORM_W] = "*post_layernorm.weight",
             [VX_NORM_B] = "*post_layernorm.bias",
         },
+    .base = &vx_naming_hf_clip_blocks,
 };
 
 const vx_naming vx_naming_hf_clip = {

@@ -172,12 +172,6 @@ static int read_cn_clip_heads(vx_container *container, vx_hints *hints, const ch
     return VITX_OK;
 }
 
-static const char *no_architecture(const vx_config *config)
-{
-    (void)config;
-    return NULL;
-}
-
 /* The tower is a timm model. */
 static int read_timm_hints(vx_hints *out, const vx_config *config)
 {
@@ -310,7 +304,6 @@ const vx_naming vx_naming_cn_clip = {
     .base = &vx_naming_open_clip,
     .harmless = cn_clip_harmless,
     .code_tells = true,
-    .architecture = no_architecture,
     .read_hints = read_cn_clip_hints,
     .arrange = read_cn_clip_heads,
     .read_recipe = read_recipe,

@@ -10,11 +10,6 @@
 
 /* -------------------------------------------------------------------------- reading ------- */
 
-static vx_shelf shelf_of(const vitx_model_opts *opts)
-{
-    return (vx_shelf){opts->files, opts->files ? opts->file_count : 0};
-}
-
 /* The one number of a tensor that a file may lack; *out stays as it is then. */
 static int read_number(float *out, const vx_container *c, const char *name)
 {
@@ -45,7 +40,7 @@ static int read_headers(vitx_model *m, const vx_text_kind **kind, const vx_confi
                         const char *folder, const vitx_model_opts *opts)
 {
     const vx_text_files files = {.hooks = &m->hooks,
-                                 .shelf = shelf_of(opts),
+                                 .shelf = vx_model_shelf(opts),
                                  .folder = folder,
                                  .config = config,
                                  .container = m->container};
@@ -106,7 +101,7 @@ static int read_texts(vitx_model *m, const vx_config *config, const char *folder
     const int status = read_headers(m, &kind, config, folder, opts);
     if (status != VITX_OK)
         return kind || status == VITX_NOMEM ? status : refuse_none(m, config);
-    const char *architecture = m->naming->architecture(config);
+    const char *architecture = vx_naming_architecture(m->naming, config);
     VX_TRY(vx_strdup(&m->architecture, &m->hooks, architecture ? architecture : ""));
     VX_TRY(vx_strdup(&m->guesses, &m->hooks, ""));
     write_about(text, sizeof text, m);

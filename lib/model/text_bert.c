@@ -93,41 +93,38 @@ static int read_cn_clip(vx_text_rules *rules, vx_hints *hints, const vx_text_fil
     return VITX_OK;
 }
 
-static const char *no_architecture(const vx_config *config)
-{
-    (void)config;
-    return NULL;
-}
-
 /* -------------------------------------------------------------------------- names --------- */
 
-/* Behind a prefix or none: the prefix stands in the dialect. */
+/* Tables and blocks, behind `at`. */
+#define BERT_NAMES(at)                                                                             \
+    [VX_TOKENS] = at "embeddings.word_embeddings.weight",                                          \
+    [VX_PLACES] = at "embeddings.position_embeddings.weight",                                      \
+    [VX_TYPES] = at "embeddings.token_type_embeddings.weight",                                     \
+    [VX_NORM_PRE_W] = at "embeddings.LayerNorm.weight",                                            \
+    [VX_NORM_PRE_B] = at "embeddings.LayerNorm.bias",                                              \
+    [VX_Q_W] = at "encoder.layer.#.attention.self.query.weight",                                   \
+    [VX_Q_B] = at "encoder.layer.#.attention.self.query.bias",                                     \
+    [VX_K_W] = at "encoder.layer.#.attention.self.key.weight",                                     \
+    [VX_K_B] = at "encoder.layer.#.attention.self.key.bias",                                       \
+    [VX_V_W] = at "encoder.layer.#.attention.self.value.weight",                                   \
+    [VX_V_B] = at "encoder.layer.#.attention.self.value.bias",                                     \
+    [VX_PROJ_W] = at "encoder.layer.#.attention.output.dense.weight",                              \
+    [VX_PROJ_B] = at "encoder.layer.#.attention.output.dense.bias",                                \
+    [VX_NORM2_W] = at "encoder.layer.#.attention.output.LayerNorm.weight",                         \
+    [VX_NORM2_B] = at "encoder.layer.#.attention.output.LayerNorm.bias",                           \
+    [VX_FC1_W] = at "encoder.layer.#.intermediate.dense.weight",                                   \
+    [VX_FC1_B] = at "encoder.layer.#.intermediate.dense.bias",                                     \
+    [VX_FC2_W] = at "encoder.layer.#.output.dense.weight",                                         \
+    [VX_FC2_B] = at "encoder.layer.#.output.dense.bias",                                           \
+    [VX_NORM1_W] = at "encoder.layer.#.output.LayerNorm.weight",                                   \
+    [VX_NORM1_B] = at "encoder.layer.#.output.LayerNorm.bias"
+
 static const vx_naming bert = {
     .name = "huggingface",
     .title = "Hugging Face",
     .names =
         {
-            [VX_TOKENS] = "*embeddings.word_embeddings.weight",
-            [VX_PLACES] = "*embeddings.position_embeddings.weight",
-            [VX_TYPES] = "*embeddings.token_type_embeddings.weight",
-            [VX_NORM_PRE_W] = "*embeddings.LayerNorm.weight",
-            [VX_NORM_PRE_B] = "*embeddings.LayerNorm.bias",
-            [VX_Q_W] = "*encoder.layer.#.attention.self.query.weight",
-            [VX_Q_B] = "*encoder.layer.#.attention.self.query.bias",
-            [VX_K_W] = "*encoder.layer.#.attention.self.key.weight",
-            [VX_K_B] = "*encoder.layer.#.attention.self.key.bias",
-            [VX_V_W] = "*encoder.layer.#.attention.self.value.weight",
-            [VX_V_B] = "*encoder.layer.#.attention.self.value.bias",
-            [VX_PROJ_W] = "*encoder.layer.#.attention.output.dense.weight",
-            [VX_PROJ_B] = "*encoder.layer.#.attention.output.dense.bias",
-            [VX_NORM2_W] = "*encoder.layer.#.attention.output.LayerNorm.weight",
-            [VX_NORM2_B] = "*encoder.layer.#.attention.output.LayerNorm.bias",
-            [VX_FC1_W] = "*encoder.layer.#.intermediate.dense.weight",
-            [VX_FC1_B] = "*encoder.layer.#.intermediate.dense.bias",
-            [VX_FC2_W] = "*encoder.layer.#.output.dense.weight",
-            [VX_FC2_B] = "*encoder.layer.#.output.dense.bias",
-            [VX_NORM1_W] = "*encoder.layer.#.output.LayerNorm.weight",
-            [VX_NORM1_B] = "*encoder.layer.#.output.LayerNorm.bias",
+            BERT_NAMES("*"),
             [VX_HEAD_W] = "text_projection.weight",
         },
     .harmless = harmless,
@@ -140,7 +137,6 @@ static const vx_naming cn_clip = {
     .names = {[VX_HEAD_W] = "", [VX_HEAD_T] = "text_projection"},
     .base = &bert,
     .harmless = cn_clip_harmless,
-    .architecture = no_architecture,
 };
 
 static const vx_naming altclip = {
@@ -148,27 +144,7 @@ static const vx_naming altclip = {
     .title = "Hugging Face",
     .names =
         {
-            [VX_TOKENS] = "*roberta.embeddings.word_embeddings.weight",
-            [VX_PLACES] = "*roberta.embeddings.position_embeddings.weight",
-            [VX_TYPES] = "*roberta.embeddings.token_type_embeddings.weight",
-            [VX_NORM_PRE_W] = "*roberta.embeddings.LayerNorm.weight",
-            [VX_NORM_PRE_B] = "*roberta.embeddings.LayerNorm.bias",
-            [VX_Q_W] = "*roberta.encoder.layer.#.attention.self.query.weight",
-            [VX_Q_B] = "*roberta.encoder.layer.#.attention.self.query.bias",
-            [VX_K_W] = "*roberta.encoder.layer.#.attention.self.key.weight",
-            [VX_K_B] = "*roberta.encoder.layer.#.attention.self.key.bias",
-            [VX_V_W] = "*roberta.encoder.layer.#.attention.self.value.weight",
-            [VX_V_B] = "*roberta.encoder.layer.#.attention.self.value.bias",
-            [VX_PROJ_W] = "*roberta.encoder.layer.#.attention.output.dense.weight",
-            [VX_PROJ_B] = "*roberta.encoder.layer.#.attention.output.dense.bias",
-            [VX_NORM2_W] = "*roberta.encoder.layer.#.attention.output.LayerNorm.weight",
-            [VX_NORM2_B] = "*roberta.encoder.layer.#.attention.output.LayerNorm.bias",
-            [VX_FC1_W] = "*roberta.encoder.layer.#.intermediate.dense.weight",
-            [VX_FC1_B] = "*roberta.encoder.layer.#.intermediate.dense.bias",
-            [VX_FC2_W] = "*roberta.encoder.layer.#.output.dense.weight",
-            [VX_FC2_B] = "*roberta.encoder.layer.#.output.dense.bias",
-            [VX_NORM1_W] = "*roberta.encoder.layer.#.output.LayerNorm.weight",
-            [VX_NORM1_B] = "*roberta.encoder.layer.#.output.LayerNorm.bias",
+            BERT_NAMES("*roberta."),
             [VX_FC_NORM_W] = "*pre_LN.weight",
             [VX_FC_NORM_B] = "*pre_LN.bias",
             [VX_HEAD_IN_W] = "*transformation.weight",

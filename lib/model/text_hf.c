@@ -148,37 +148,22 @@ static int read_siglip(vx_text_rules *rules, vx_hints *hints, const vx_text_file
 
 /* -------------------------------------------------------------------------- names --------- */
 
-static const vx_naming blocks = {
+static const vx_naming text_names = {
     .names =
         {
             [VX_TOKENS] = "*embeddings.token_embedding.weight",
             [VX_PLACES] = "*embeddings.position_embedding.weight",
-            [VX_NORM1_W] = "*encoder.layers.#.layer_norm1.weight",
-            [VX_NORM1_B] = "*encoder.layers.#.layer_norm1.bias",
-            [VX_Q_W] = "*encoder.layers.#.self_attn.q_proj.weight",
-            [VX_Q_B] = "*encoder.layers.#.self_attn.q_proj.bias",
-            [VX_K_W] = "*encoder.layers.#.self_attn.k_proj.weight",
-            [VX_K_B] = "*encoder.layers.#.self_attn.k_proj.bias",
-            [VX_V_W] = "*encoder.layers.#.self_attn.v_proj.weight",
-            [VX_V_B] = "*encoder.layers.#.self_attn.v_proj.bias",
-            [VX_PROJ_W] = "*encoder.layers.#.self_attn.out_proj.weight",
-            [VX_PROJ_B] = "*encoder.layers.#.self_attn.out_proj.bias",
-            [VX_NORM2_W] = "*encoder.layers.#.layer_norm2.weight",
-            [VX_NORM2_B] = "*encoder.layers.#.layer_norm2.bias",
-            [VX_FC1_W] = "*encoder.layers.#.mlp.fc1.weight",
-            [VX_FC1_B] = "*encoder.layers.#.mlp.fc1.bias",
-            [VX_FC2_W] = "*encoder.layers.#.mlp.fc2.weight",
-            [VX_FC2_B] = "*encoder.layers.#.mlp.fc2.bias",
             [VX_NORM_W] = "*final_layer_norm.weight",
             [VX_NORM_B] = "*final_layer_norm.bias",
         },
+    .base = &vx_naming_hf_clip_blocks,
 };
 
 static const vx_naming clip = {
     .name = "huggingface",
     .title = "Hugging Face",
     .names = {[VX_HEAD_W] = "text_projection.weight"},
-    .base = &blocks,
+    .base = &text_names,
     .harmless = harmless,
     .architecture = vx_hf_architecture,
 };
@@ -187,7 +172,7 @@ static const vx_naming siglip = {
     .name = "huggingface",
     .title = "Hugging Face",
     .names = {[VX_HEAD_W] = "*head.weight", [VX_HEAD_B] = "*head.bias"},
-    .base = &blocks,
+    .base = &text_names,
     .harmless = harmless,
     .architecture = vx_hf_architecture,
 };

@@ -25,12 +25,6 @@ static const vx_json *text_cfg(const vx_text_files *files)
     return vx_json_get(model_cfg(files), "text_cfg");
 }
 
-static const char *architecture(const vx_config *config)
-{
-    (void)config;
-    return NULL;
-}
-
 /* Of text_cfg, what changes the answer and is not run; false and null are as good as absent. */
 static int refuse_settings(const vx_text_files *files)
 {
@@ -194,7 +188,6 @@ static const vx_naming bare = {
             [VX_NORM_B] = "*ln_final.bias",
         },
     .harmless = harmless,
-    .architecture = architecture,
 };
 
 /* y = x P, or with proj_bias a layer of its own. */
@@ -204,7 +197,6 @@ static const vx_naming open_clip = {
     .names = {[VX_HEAD_T] = "*text_projection"},
     .base = &bare,
     .harmless = harmless,
-    .architecture = architecture,
 };
 
 static const vx_naming linear = {
@@ -213,7 +205,6 @@ static const vx_naming linear = {
     .names = {[VX_HEAD_W] = "*text_projection.weight", [VX_HEAD_B] = "*text_projection.bias"},
     .base = &bare,
     .harmless = harmless,
-    .architecture = architecture,
 };
 
 const vx_text_kind vx_text_kind_open_clip_linear = {.family = {.name = "clip"},
