@@ -299,6 +299,63 @@ START_TEST(test_texts__order_and_batch_change_nothing)
 }
 END_TEST
 
+/* Texts of a few beginnings, some of which are whole texts, and of texts that come twice. */
+static texts alike_texts(const vx_text_model *m, int n, uint64_t seed)
+{
+    texts t = many_texts(m, n, seed);
+    rng r = {seed + 1};
+    for (int i = 1; i < n; i++) {
+        const int like = rng_int(&r, 0, i < 4 ? i - 1 : 3);
+        const int most =
+            length_of(&t, i) < length_of(&t, like) ? length_of(&t, i) : length_of(&t, like);
+        const int same = rng_int(&r, 0, 3) ? rng_int(&r, most / 2, most) : most;
+        memcpy(t.ids + t.starts[i], t.ids + t.starts[like], sizeof(int) * (size_t)same);
+    }
+    return t;
+}
+
+START_TEST(test_texts__common_beginnings_change_nothing)
+{
+    const char *name = goldens[_i / 3];
+    bench b = open_bench(name, devices[_i % 3], 7, NULL);
+    texts t = alike_texts(b.model, 60, 22);
+    const size_t k = (size_t)b.model->arch.classes;
+    float *out = run(&b, &t);
+    for (int i = 0; i < t.n; i++) {
+        ck_ok(vx_texts_run_one(b.c, t.ids + t.starts[i], length_of(&t, i), NULL));
+        check_same(&b, b.c->act.host.logits, out + (size_t)i * k, "a text of a known beginning");
+    }
+    free(out);
+    free_texts(&t);
+    close_bench(&b);
+}
+END_TEST
+
+/* Whether row `at` of the last input is that of a token at a place. */
+static bool is_row(const bench *b, int at, int id, int place)
+{
+    const size_t width = (size_t)b->model->arch.width;
+    float row[256];
+    ck_assert_uint_le(width, sizeof row / sizeof *row);
+    ck_ok(vx_text_row(row, b->model, id, place));
+    return memcmp(row, b->c->act.host.input + (size_t)at * width, width * sizeof *row) == 0;
+}
+
+START_TEST(test_texts__common_beginnings_are_run_once)
+{
+    int ids[] = {98, 5, 6, 7, 9, 98, 5, 6, 7, 8, 98, 5, 6, 7, 8}, starts[] = {0, 5, 10, 15};
+    bench b = open_bench(_i ? "chinese-clip-hf" : "clip-hf", "cpu", 0, NULL);
+    float out[3 * 64];
+    ck_assert_int_eq(b.model->arch.causal, !_i);
+    ck_ok(vx_texts_run(out, b.c, ids, starts, 3));
+    for (int place = 0; place < 5; place++) /* the first in order */
+        ck_assert(is_row(&b, place, ids[5 + place], place));
+    ck_assert(is_row(&b, 5, _i ? 98 : 9, _i ? 0 : 4));
+    ck_assert(is_row(&b, 6, 5, 1) == (_i > 0));
+    close_bench(&b);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ records ---------------- */
 
 /* Rows of a causal tower's attention: 0 behind the query, and their sum is 1. */
@@ -412,13 +469,14 @@ START_TEST(test_texts__what_is_refused)
 END_TEST
 
 typedef struct stop {
-    int64_t calls, at, total;
+    int64_t calls, at, done, total;
 } stop;
 
 static int stop_at(int64_t done, int64_t total, void *payload)
 {
     stop *s = payload;
     ck_assert(done <= total);
+    s->done = done;
     s->total = total;
     return ++s->calls == s->at;
 }
@@ -429,14 +487,18 @@ START_TEST(test_texts__progress_and_cancelling)
     texts t = many_texts(b.model, 20, 21);
     stop s = {0};
     ck_ok(vitx_context_set_progress(b.c, stop_at, &s));
+    const int64_t ticks = vx_texts_ticks(b.c, t.n);
+    vx_context_begin(b.c, ticks);
     float *out = run(&b, &t);
-    ck_assert_int_eq(s.calls, s.total);
+    ck_assert(s.done == ticks && s.total == ticks && ticks == t.n * b.c->arch.depth);
     const stop whole = s;
     s = (stop){.at = 3};
+    vx_context_begin(b.c, ticks);
     ck_fails(vx_texts_run(out, b.c, t.ids, t.starts, t.n), VITX_CANCELLED, "cancelled");
     ck_assert_int_eq(s.calls, 3);
     s = (stop){0};
     free(out);
+    vx_context_begin(b.c, ticks);
     out = run(&b, &t);
     ck_assert_int_eq(s.calls, whole.calls);
     free(out);
@@ -502,6 +564,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_texts__gradients_match_float64, 0, 6 * GOLDENS);
     tcase_add_loop_test(t, test_texts__a_batch_is_its_texts_alone, 0, 2 * GOLDENS);
     tcase_add_loop_test(t, test_texts__order_and_batch_change_nothing, 0, few);
+    tcase_add_loop_test(t, test_texts__common_beginnings_change_nothing, 0, 3 * GOLDENS);
+    tcase_add_loop_test(t, test_texts__common_beginnings_are_run_once, 0, 2);
     tcase_add_loop_test(t, test_texts__attention_is_recorded, 0, 2 * GOLDENS);
     tcase_add_loop_test(t, test_texts__norms_that_stay_have_their_gradient, 0, 2);
     tcase_add_test(t, test_texts__what_is_refused);

@@ -928,6 +928,48 @@ START_TEST(test_words__cut_texts)
 }
 END_TEST
 
+typedef struct course {
+    int64_t done, total;
+    int calls;
+} course;
+
+static int follow(int64_t done, int64_t total, void *payload)
+{
+    course *c = payload;
+    ck_assert(done > c->done && done <= total && (c->calls == 0 || total == c->total));
+    *c = (course){done, total, c->calls + 1};
+    return 0;
+}
+
+/* Sentences of several bundles are one call: its progress goes from 0 to its end once. */
+START_TEST(test_words__progress_of_many_labels)
+{
+    enum { MANY = 9000 };
+    pair p = open_pair(kinds[_i]);
+    vitx_context_opts co = VITX_CONTEXT_OPTS_INIT;
+    vitx_texts_opts to = VITX_TEXTS_OPTS_INIT;
+    vitx_label_set *set;
+    course seen = {0};
+    char *text = calloc(MANY, 8);
+    const char **labels = malloc(MANY * sizeof *labels);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(text + (size_t)i * 8, 8, "a %d", i);
+        labels[i] = text + (size_t)i * 8;
+    }
+    co.progress = follow;
+    co.progress_payload = &seen;
+    to.context = &co;
+    vitx_texts_free(p.texts);
+    ck_ok(vitx_texts_create(&p.texts, p.model, &to));
+    ck_ok(vitx_label_set_create(&set, p.texts, labels, MANY, NULL));
+    ck_assert(seen.calls > 1 && seen.done == seen.total);
+    vitx_label_set_free(set);
+    free(labels);
+    free(text);
+    close_pair(&p);
+}
+END_TEST
+
 START_TEST(test_words__a_thousand_labels)
 {
     enum { MANY = 1000, SHOWN = 20 };
@@ -1157,6 +1199,7 @@ static Suite *words_suite(void)
     tcase_add_loop_test(t, test_words__long_texts, 0, KINDS);
     tcase_add_loop_test(t, test_words__cut_texts, 0, KINDS);
     tcase_add_loop_test(t, test_words__a_thousand_labels, 0, KINDS);
+    tcase_add_loop_test(t, test_words__progress_of_many_labels, 0, KINDS);
     tcase_add_loop_test(t, test_words__every_allocation_may_fail, 0, KINDS);
     tcase_add_loop_test(t, test_words__threads_share_a_tower, 0, KINDS);
     suite_add_tcase(suite, t);

@@ -87,19 +87,23 @@ static void attention_forward(const vx_run *f, const vx_block_io *b)
         .tokens_of = f->pass->tokens_of, .rows = b->rotated, .tokens = f->tokens,
         .first = a->prefix, .heads = a->heads, .head_width = a->head_width,
         .half = a->rotary.half});
+    /* the sequences whole, if they have rows in common */
+    f->ops->gather_rows(f->dev, &(vx_gather_rows){
+        .y_n = b->whole, .a_n = b->qkv, .from = b->whole_from, .rows = b->whole_rows,
+        .width = 3 * A});
     /* attended = softmax(q k^T / sqrt E + relative) v */
     f->ops->attention(f->dev, &(vx_attention){
-        .y_n = b->attended, .qkv_n = b->qkv, .scale = f->scale, .batch = b->sequences,
+        .y_n = b->attended, .qkv_n = b->whole, .scale = f->scale, .batch = b->sequences,
         .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width, .record = b->record,
         .starts = f->pass->starts, .tokens_of = f->pass->tokens_of, .relative = b->relative,
         .queries = b->queries, .differentiated = f->differentiated, .qkv_form = b->qkv_form,
         .y_form = b->attended_form, .causal = a->causal});
     /* the rows that go on, if they have to be collected */
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
-        .y_n = b->from.at, .a_n = b->attended, .from = f->read_rows, .rows = b->picked,
+        .y_n = b->from.at, .a_n = b->attended, .from = b->collected_from, .rows = b->collected,
         .width = A});
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
-        .y = b->in.at, .a = b->through, .from = f->read_rows, .rows = b->picked, .width = D});
+        .y = b->in.at, .a = b->through, .from = b->picked_from, .rows = b->picked, .width = D});
     /* attended = its first half + its second half, which is negative */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y_n = b->from.at, .ldy = b->from.ld, .x_n = vx_run_at(f, b->from.at, (size_t)O),

@@ -5,6 +5,13 @@
 
 #include "model/rotary.h"
 
+static int rows_of(const vx_pass *pass, int tokens)
+{
+    if (pass->prefixes)
+        return pass->prefixes->rows;
+    return pass->starts ? pass->starts[pass->batch] : pass->batch * tokens;
+}
+
 vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
 {
     const vx_arch *a = pass->arch ? pass->arch : &c->arch;
@@ -21,7 +28,7 @@ vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
                     .act = pass->act,
                     .batch = pass->batch,
                     .tokens = tokens,
-                    .rows = pass->starts ? pass->starts[pass->batch] : pass->batch * tokens,
+                    .rows = rows_of(pass, tokens),
                     .read_rows = pass->lasts ? pass->lasts : pass->starts,
                     .width = a->width,
                     .attention_width = vx_arch_attention(a),
@@ -113,7 +120,8 @@ static void tokens_alone(vx_block_io *b, const vx_run *f)
     const size_t token = vx_read_token(f);
     b->m = f->batch;
     if (f->pass->starts) {
-        b->picked = f->batch;
+        b->picked = b->collected = f->batch;
+        b->picked_from = b->collected_from = f->read_rows;
         b->from = (vx_narrow_rows){f->act->wide, A}; /* qkv is read: its place is free */
         b->in = b->mid = b->out = (vx_rows){f->act->pooled, D};
         return;
@@ -129,6 +137,24 @@ static void all_tokens(vx_block_io *b, const vx_run *f)
     b->from = (vx_narrow_rows){b->attended, f->attention_width};
     b->in = (vx_rows){b->through, f->width};
     b->mid = b->out = (vx_rows){b->next, f->width};
+}
+
+/* Of sequences that have rows in common the attention reads all tokens, which are put behind qkv.
+ * The rows that go on are collected from what it makes of them. */
+static void whole_sequences(vx_block_io *b, const vx_run *f)
+{
+    const vx_prefixes *p = f->pass->prefixes;
+    const size_t room = vx_qkv_room((size_t)f->attention_width);
+    b->whole_rows = f->pass->starts[f->batch];
+    b->whole_from = p->row_of;
+    b->whole = vx_run_at(f, b->qkv, (size_t)f->rows * room);
+    b->attended = vx_run_at(f, b->whole, (size_t)b->whole_rows * room);
+    b->picked_from = p->lasts;
+    if (b->picked)
+        return;
+    b->collected = f->rows;
+    b->collected_from = p->token_of;
+    b->from = (vx_narrow_rows){f->act->wide, f->attention_width};
 }
 
 static vx_relative relative_of(const vx_run *f, int l)
@@ -153,7 +179,7 @@ static const vx_packing *qkv_form(const vx_block_io *b, const vx_run *f)
 {
     const vx_device_class *cls = f->dev->cls;
     if (!cls->attention_form || f->differentiated || b->qkv != f->act->wide || !b->qkv_rows ||
-        !b->sequences || b->qk_rows || b->rotated)
+        !b->sequences || b->qk_rows || b->rotated || b->whole_rows)
         return NULL;
     return cls->attention_form(f->dev, f->arch->head_width, b->queries ? b->queries : f->tokens);
 }
@@ -194,6 +220,7 @@ static vx_block_io block_io(const vx_run *f, int l, vx_far *x, vx_far *next)
                      .norm2 = f->act->y,
                      .hidden = f->act->wide,
                      .next = next};
+    b.whole = b.qkv;
     b.pre = f->arch->act == VX_ACT_SWIGLU ? b.hidden : NULL;
     if (f->arch->norm_stays)
         norm_stays(&b, f);
@@ -201,6 +228,8 @@ static vx_block_io block_io(const vx_run *f, int l, vx_far *x, vx_far *next)
         tokens_alone(&b, f);
     else
         all_tokens(&b, f);
+    if (f->pass->prefixes)
+        whole_sequences(&b, f);
     b.out_rows = b.m;
     b.norm2_rows = b.m;
     b.ld2 = f->width;
@@ -226,7 +255,7 @@ static vx_block_io block_io(const vx_run *f, int l, vx_far *x, vx_far *next)
 /* What the backward pass reads is written where it is kept. Kept class tokens lie together. */
 static void keep(vx_block_io *b, const vx_run *f, const vx_kept *kept)
 {
-    b->qkv = kept->qkv;
+    b->qkv = b->whole = kept->qkv;
     b->qk = kept->qk;
     b->qk_kept = b->qk_rows;
     b->attended_to = kept->attended;

@@ -93,17 +93,22 @@ typedef struct vx_block_io {
     vx_narrow *qkv;               /* [M,3A]                                       */
     const vx_packing *qkv_form;   /* the attention's, if nothing else reads qkv; or NULL */
     int qk_rows;                  /* rows whose q and k are normalised: M, or 0   */
-    int qk_kept;          /* ... of which the backward pass reads what they were before: M, or 0 */
-    vx_narrow *qk;        /* [M,2A] these */
-    const vx_far *angles; /* by which queries and keys are rotated (rotary.h) */
-    int rotated;          /* of these rows: M, or 0: nothing is rotated   */
-    vx_relative relative; /* table NULL: nothing is added to the scores */
-    vx_narrow *attended;  /* [M,A]                                        */
+    int qk_kept;           /* ... of which the backward pass reads what they were before: M, or 0 */
+    vx_narrow *qk;         /* [M,2A] these */
+    const vx_far *angles;  /* by which queries and keys are rotated (rotary.h) */
+    int rotated;           /* of these rows: M, or 0: nothing is rotated   */
+    vx_relative relative;  /* table NULL: nothing is added to the scores */
+    int whole_rows;        /* rows of sequences with common rows (prefixes.h): W, or 0 */
+    const int *whole_from; /* [W] which rows of qkv these are */
+    vx_narrow *whole;      /* [W,3A] these, or qkv                         */
+    vx_narrow *attended;   /* [M,A], or [W,A]                              */
     const vx_packing *attended_form; /* as norm1_form: proj's, or NULL */
     vx_recorded record;
-    int queries;            /* as in vx_attention */
-    int picked;             /* tokens that go on alone and have to be collected: B, or 0 */
-    vx_narrow_rows from;    /* [m,A] the rows of `attended` that go on */
+    int queries;   /* as in vx_attention */
+    int collected; /* rows of `attended` that go on and have to be collected: m, or 0 */
+    int picked;    /* ... and of `through`: B, or 0 */
+    const int *collected_from, *picked_from; /* which rows these are */
+    vx_narrow_rows from;                     /* [m,A] the rows of `attended` that go on */
     int differences;        /* of these, rows whose second half is added to the first: m, or 0 */
     int attn_norm_rows;     /* ... that are normalised: m, or 0 */
     int attended_kept;      /* ... of which the backward pass reads what they were: m, or 0 */

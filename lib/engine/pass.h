@@ -13,6 +13,7 @@
 #define VX_ENGINE_PASS_H
 
 #include "engine/context.h"
+#include "engine/prefixes.h"
 
 /* Where a backward pass begins or ends, other than by default. */
 typedef enum vx_end_at {
@@ -37,10 +38,13 @@ typedef struct vx_pass {
     const int *tokens_of; /* [rows of `starts`] which token of the model each is; host memory */
     const int *lasts; /* [batch] with `starts` and VX_POOL_LAST: the last row of each sequence; host
                        * memory */
-    int first;        /* the block to begin with: act->x holds its input */
-    bool at_norm1;    /* act->y holds what norm1 of that block made of it */
-    bool attended;    /* vx_attended of act->wide holds what its attention made: [rows,A] */
-    int ticks;        /* what a block of this pass is in the progress; 0: 1 */
+    /* With lasts, of a causal model: sequences whose first rows are there once. act has room for
+     * these rows and the sequences whole. NULL: each sequence has rows of its own. */
+    const vx_prefixes *prefixes;
+    int first;     /* the block to begin with: act->x holds its input */
+    bool at_norm1; /* act->y holds what norm1 of that block made of it */
+    bool attended; /* vx_attended of act->wide holds what its attention made: [rows,A] */
+    int ticks;     /* what a block of this pass is in the progress; 0: 1 */
     /* The backward pass: where it begins and ends; gradients a picture, 0: the plan's. */
     vx_end from, to;
     int targets;

@@ -1,19 +1,31 @@
 /* engine/texts.c: see texts.h. */
 #include "engine/texts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/pass.h"
 #include "engine/run.h"
 #include "engine/size.h"
 
-/* Texts, shortest first, and the batch at hand. */
+int64_t vx_texts_ticks(const vitx_context *c, int64_t n)
+{
+    return n * c->arch.depth;
+}
+
+/* A text as it was given. */
+typedef struct text {
+    const int *ids;
+    int length, number;
+} text;
+
+/* All texts, sorted, and the batch at hand. */
 typedef struct texts {
     vitx_context *c;
-    const int *ids, *starts; /* as they were given */
+    text *sorted; /* [n] */
     int n;
-    int *order;       /* [n] */
-    int *rows, *last; /* [S+1], [S]: vx_pass.starts, lasts */
+    int *starts, *lasts;  /* [S+1], [S]: as in vx_pass */
+    vx_prefixes prefixes; /* of the batch; its arrays have room for all rows of the context */
     float *out;
 } texts;
 
@@ -28,49 +40,92 @@ int vx_texts_create(vitx_context **out, vx_text_model *model, const vitx_context
     return vitx_context_create(out, model, opts);
 }
 
-static int length_of(const texts *t, int text)
+/* Rows that the context has room for. */
+static int most_rows(const vitx_context *c)
 {
-    return t->starts[text + 1] - t->starts[text];
+    return c->max_batch * c->max_tokens;
 }
 
-static int check_lengths(const texts *t)
+static int read_texts(texts *t, const int *ids, const int *starts)
 {
-    for (int i = 0; i < t->n; i++)
-        if (length_of(t, i) < 1 || length_of(t, i) > t->c->max_tokens)
-            return vx_fail(VITX_INVALID, "text %d has %d tokens: 1 to %d are accepted", i,
-                           length_of(t, i), t->c->max_tokens);
+    for (int i = 0; i < t->n; i++) {
+        const int length = starts[i + 1] - starts[i];
+        if (length < 1 || length > t->c->max_tokens)
+            return vx_fail(VITX_INVALID, "text %d has %d tokens: 1 to %d are accepted", i, length,
+                           t->c->max_tokens);
+        t->sorted[i] = (text){ids + starts[i], length, i};
+    }
     return VITX_OK;
 }
 
-/* By counting; texts of one length keep their order. places: [max_tokens+2], all 0. */
-static void sort(texts *t, int *places)
+/* How many tokens two texts have in common at their beginnings. */
+static int common(const text *a, const text *b)
 {
-    for (int i = 0; i < t->n; i++)
-        places[length_of(t, i) + 1]++;
-    for (int length = 1; length <= t->c->max_tokens; length++)
-        places[length + 1] += places[length];
-    for (int i = 0; i < t->n; i++)
-        t->order[places[length_of(t, i)]++] = i;
+    int n = 0;
+    while (n < a->length && n < b->length && a->ids[n] == b->ids[n])
+        n++;
+    return n;
 }
 
-/* How many of the sorted texts, from number `at` on, run together. */
-static int count_batch(const texts *t, int at)
+/* Texts that begin alike come one behind the other; equal ones as they were given. */
+static int compare(const void *x, const void *y)
 {
-    const int most = t->c->max_batch * t->c->max_tokens;
+    const text *a = x, *b = y;
+    const int n = common(a, b);
+    if (n < a->length && n < b->length)
+        return a->ids[n] < b->ids[n] ? -1 : 1;
+    if (a->length != b->length)
+        return a->length < b->length ? -1 : 1;
+    return a->number < b->number ? -1 : 1;
+}
+
+/* Whether what the tower makes of a text's beginning is the same in all texts. */
+static bool begins_alike(const vx_arch *a)
+{
+    return a->causal && a->pool == VX_POOL_LAST && !a->parallel;
+}
+
+/* How many of the sorted texts, from number `at` on, run together, each with rows of its own. */
+static int count_apart(const texts *t, int at)
+{
     int count = 0, rows = 0;
     while (at + count < t->n && count < vx_context_sequences(t->c)) {
-        rows += length_of(t, t->order[at + count]);
-        if (rows > most && count > 0)
+        rows += t->sorted[at + count].length;
+        if (rows > most_rows(t->c) && count > 0)
             break;
         count++;
     }
     return count;
 }
 
-/* The input of n tokens. */
-static int write_rows(float *to, const vitx_context *c, const int *ids, int n)
+/* The same with common rows, beside which there has to be room for the texts whole. 0: they do not
+ * save enough to be worth it. */
+static int count_common(const texts *t, int at)
 {
-    for (int i = 0; i < n; i++, to += c->arch.width)
+    int count = 0, rows = 0, whole = 0;
+    while (at + count < t->n && count < vx_context_sequences(t->c)) {
+        const text *x = &t->sorted[at + count];
+        const int own = x->length - (count > 0 ? common(x - 1, x) : 0);
+        if (rows + own + whole + x->length > most_rows(t->c))
+            break;
+        rows += own;
+        whole += x->length;
+        count++;
+    }
+    return 4 * rows <= 3 * whole ? count : 0;
+}
+
+static int count_batch(bool *shared, const texts *t, int at)
+{
+    const int count = begins_alike(&t->c->arch) ? count_common(t, at) : 0;
+    *shared = count > 0;
+    return *shared ? count : count_apart(t, at);
+}
+
+/* The input of tokens first..n-1 of a text. */
+static int write_rows(float *to, const vitx_context *c, const int *ids, int first, int n)
+{
+    for (int i = first; i < n; i++, to += c->arch.width)
         VX_TRY(vx_text_row(to, c->model, ids[i], i));
     return VITX_OK;
 }
@@ -83,27 +138,45 @@ static void upload_rows(vitx_context *c, int rows)
                             (size_t)rows * (size_t)c->arch.width * sizeof(float));
 }
 
-static int run_batch(texts *t, int at, int count)
+/* Puts text number i of a batch behind those before, with the first `known` rows of the last. */
+static int put_text(texts *t, const text *x, int i, int known)
+{
+    const vitx_context *c = t->c;
+    vx_prefixes *p = &t->prefixes;
+    const int first = t->starts[i];
+    VX_TRY(write_rows(c->act.host.input + (size_t)p->rows * (size_t)c->arch.width, c, x->ids, known,
+                      x->length));
+    for (int j = 0; j < known; j++)
+        p->row_of[first + j] = p->row_of[t->starts[i - 1] + j];
+    for (int j = known; j < x->length; j++) {
+        p->token_of[p->rows] = first + j;
+        p->row_of[first + j] = p->rows++;
+    }
+    t->starts[i + 1] = first + x->length;
+    t->lasts[i] = t->starts[i + 1] - 1;
+    p->lasts[i] = p->row_of[t->lasts[i]];
+    return VITX_OK;
+}
+
+static int run_batch(texts *t, int at, int count, bool shared)
 {
     vitx_context *c = t->c;
-    const size_t d = (size_t)c->arch.width, k = (size_t)c->arch.classes;
-    t->rows[0] = 0;
-    for (int i = 0; i < count; i++) {
-        const int text = t->order[at + i], n = length_of(t, text);
-        VX_TRY(
-            write_rows(c->act.host.input + (size_t)t->rows[i] * d, c, t->ids + t->starts[text], n));
-        t->rows[i + 1] = t->rows[i] + n;
-        t->last[i] = t->rows[i + 1] - 1;
-    }
-    upload_rows(c, t->rows[count]);
+    const size_t k = (size_t)c->arch.classes;
+    const text *x = t->sorted + at;
+    t->starts[0] = t->prefixes.rows = 0;
+    for (int i = 0; i < count; i++)
+        VX_TRY(put_text(t, x + i, i, shared && i > 0 ? common(x + i - 1, x + i) : 0));
+    upload_rows(c, t->prefixes.rows);
     const vx_pass pass = {.act = &c->act,
                           .batch = count,
-                          .starts = t->rows,
-                          .lasts = c->arch.pool == VX_POOL_LAST ? t->last : NULL};
+                          .starts = t->starts,
+                          .lasts = c->arch.pool == VX_POOL_LAST ? t->lasts : NULL,
+                          .prefixes = shared ? &t->prefixes : NULL,
+                          .ticks = count};
     VX_TRY(vx_pass_forward(c, &pass));
     VX_TRY(vx_context_answers(c, &c->act, count));
     for (int i = 0; i < count; i++)
-        memcpy(t->out + (size_t)t->order[at + i] * k, c->act.host.logits + (size_t)i * k,
+        memcpy(t->out + (size_t)x[i].number * k, c->act.host.logits + (size_t)i * k,
                k * sizeof *t->out);
     return VITX_OK;
 }
@@ -111,33 +184,47 @@ static int run_batch(texts *t, int at, int count)
 static int run_all(texts *t)
 {
     vitx_context *c = t->c;
-    int64_t batches = 0;
-    for (int at = 0; at < t->n; at += count_batch(t, at))
-        batches++;
+    bool shared;
     VX_TRY(vx_context_begin_run(c, NULL, 1));
-    vx_context_begin(c, batches * c->arch.depth);
     for (int at = 0, count; at < t->n; at += count) {
-        count = count_batch(t, at);
-        VX_TRY(run_batch(t, at, count));
+        count = count_batch(&shared, t, at);
+        VX_TRY(run_batch(t, at, count, shared));
     }
+    return VITX_OK;
+}
+
+/* The arrays of a call, of which *memory is to be released. */
+static int reserve(texts *t, int **memory)
+{
+    const vitx_context *c = t->c;
+    const size_t sequences = (size_t)vx_context_sequences(c), rows = (size_t)most_rows(c);
+    VX_TRY(vx_new(&t->sorted, &c->hooks, (size_t)t->n, sizeof *t->sorted, "the texts' order"));
+    VX_TRY(vx_new(memory, &c->hooks, 3 * sequences + 1 + 2 * rows, sizeof **memory,
+                  "places of texts"));
+    t->lasts = *memory;
+    t->prefixes.lasts = t->lasts + sequences;
+    t->starts = t->prefixes.lasts + sequences;
+    t->prefixes.row_of = t->starts + sequences + 1;
+    t->prefixes.token_of = t->prefixes.row_of + rows;
     return VITX_OK;
 }
 
 int vx_texts_run(float *out, vitx_context *c, const int *ids, const int *starts, int n)
 {
-    texts t = {.c = c, .ids = ids, .starts = starts, .n = n, .out = out};
+    texts t = {.c = c, .n = n, .out = out};
+    int *memory = NULL;
     if (n < 1)
         return vx_fail(VITX_INVALID, "%d texts: at least one is needed", n);
-    VX_TRY(check_lengths(&t));
     VX_TRY(vx_size_take_tokens(c, c->max_tokens));
-    const size_t sequences = (size_t)vx_context_sequences(c);
-    VX_TRY(vx_new(&t.order, &c->hooks, (size_t)n + 2 * sequences + 1 + (size_t)c->max_tokens + 2,
-                  sizeof *t.order, "the texts' order"));
-    t.rows = t.order + n;
-    t.last = t.rows + sequences + 1;
-    sort(&t, t.last + sequences);
-    const int status = run_all(&t);
-    vx_release(&c->hooks, t.order);
+    int status = reserve(&t, &memory);
+    if (status == VITX_OK)
+        status = read_texts(&t, ids, starts);
+    if (status == VITX_OK) {
+        qsort(t.sorted, (size_t)n, sizeof *t.sorted, compare);
+        status = run_all(&t);
+    }
+    vx_release(&c->hooks, t.sorted);
+    vx_release(&c->hooks, memory);
     return status;
 }
 
@@ -145,7 +232,7 @@ int vx_texts_run_one(vitx_context *c, const int *ids, int n, vx_plan *plan)
 {
     VX_TRY(vx_size_take_tokens(c, n));
     VX_TRY(vx_context_begin_run(c, plan, 1));
-    VX_TRY(write_rows(c->act.host.input, c, ids, n));
+    VX_TRY(write_rows(c->act.host.input, c, ids, 0, n));
     upload_rows(c, n);
     VX_TRY(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = 1}));
     return vx_context_answers(c, &c->act, 1);

@@ -16,11 +16,16 @@
  * vitx_context_create reads but for what concerns pictures. Free it with vitx_context_free(). */
 int vx_texts_create(vitx_context **out, vx_text_model *model, const vitx_context_opts *opts);
 
+/* What n texts are in the progress (vx_context_begin): a tick for each block of each. */
+int64_t vx_texts_ticks(const vitx_context *c, int64_t n);
+
 /*
  * The embeddings [n,K] of n texts, not divided by their length: text i is the tokens
  * ids[starts[i]..starts[i+1]-1], of vx_text_length. As many at a time as the context has room for;
- * they are sorted by their length inside, which changes no answer but for the last bits. Progress
- * begins anew. VITX_FORMAT if a number is not finite, VITX_INVALID, VITX_CANCELLED, VITX_NOMEM.
+ * they are sorted inside, and what several have in common at their beginnings is run once if the
+ * tower is causal (prefixes.h), which changes no answer but for the last bits (of int8: what its
+ * rounding makes of these). The caller has begun the progress, of vx_texts_ticks of all texts of
+ * its call. VITX_FORMAT if a number is not finite, VITX_INVALID, VITX_CANCELLED, VITX_NOMEM.
  */
 int vx_texts_run(float *out, vitx_context *c, const int *ids, const int *starts, int n);
 

@@ -171,6 +171,7 @@ static int embed_all(vitx_label_set *set, vitx_texts *t, const vitx_label_set_op
     const int together = templates < TOGETHER ? TOGETHER / templates : 1;
     int status = VITX_OK;
     pthread_mutex_lock(&t->lock);
+    vx_words_begin(t, (int64_t)set->info.count * templates);
     for (int at = 0, n; at < set->info.count && status == VITX_OK; at += n) {
         n = set->info.count - at < together ? set->info.count - at : together;
         status = embed_some(set, t, o, at, n);

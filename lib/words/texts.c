@@ -249,6 +249,11 @@ static int run_bundle(float *out, int *cut, vitx_texts *t, const char *const *li
     return status;
 }
 
+void vx_words_begin(vitx_texts *t, int64_t n)
+{
+    vx_context_begin(t->context, vx_texts_ticks(t->context, n));
+}
+
 int vx_words_run(float *out, int *cut, vitx_texts *t, const char *const *list, int n)
 {
     const size_t units = (size_t)vx_words_units(t);
@@ -277,6 +282,7 @@ int vitx_texts_embed(float *out, vitx_texts *texts, const char *const *list, int
         if (!list[i])
             return vx_fail(VITX_INVALID, "vitx_texts_embed: text %d is NULL", i);
     pthread_mutex_lock(&texts->lock);
+    vx_words_begin(texts, n);
     int status = vx_words_run(out, &cut, texts, list, n);
     pthread_mutex_unlock(&texts->lock);
     if (status == VITX_OK && normalize)
@@ -293,6 +299,7 @@ static int find_vector(float *out, vitx_texts *t, const char *text)
         memcpy(out, known, (size_t)units * sizeof *out);
         return VITX_OK;
     }
+    vx_words_begin(t, 1);
     VX_TRY(vx_words_run(out, &cut, t, &text, 1));
     VX_TRY(normalise_all(out, t, 1));
     vx_text_memory_keep(&t->memory, text, out, units, &t->hooks);

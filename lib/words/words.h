@@ -48,7 +48,9 @@ int vx_words_pad(const vitx_texts *t);
 /* What the tower runs, [rows]: the ids of the tokens, then that. */
 void vx_words_ids(int *ids, int rows, const vitx_texts *t, const vx_token *tokens, int count);
 
-/* The vectors [n,K] of n texts, as the tower gives them; *cut grows by the texts that were too
+/* Begins the progress of a public call that runs so many texts. The caller has the lock. */
+void vx_words_begin(vitx_texts *t, int64_t n);
+/* The vectors [n,K] of n of these, as the tower gives them; *cut grows by the texts that were too
  * long. The caller has the lock. */
 int vx_words_run(float *out, int *cut, vitx_texts *t, const char *const *list, int n);
 

@@ -11,6 +11,7 @@
 
 #include "bundled.h"
 #include "digest.h"
+#include "progress.h"
 #include "text.h"
 
 /* Sentences from which on vectors are kept without being asked to. */
@@ -193,9 +194,14 @@ static int create(struct session *session, const struct common *common, const st
     opts.templates = templates->count ? (const char *const *)templates->items : NULL;
     opts.template_count = templates->count;
     opts.cache = cache;
+    progress_begin(common, 1, 1, NULL);
+    progress_step(0, 1, "labels");
     const int code = vitx_label_set_create(
         &session->labels, session->texts, (const char *const *)labels->items, labels->count, &opts);
+    progress_hide();
     free(cache);
+    if (code == VITX_CANCELLED && progress_cancelled())
+        return SOME_FAILED;
     if (code != VITX_OK)
         return refused(code, session->path);
     if (vitx_label_set_get_info(&info, session->labels) == VITX_OK && info.cut && !common->quiet)
