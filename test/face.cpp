@@ -116,6 +116,9 @@ static void texts(const std::string &folder)
     const std::vector<float> ends = tower.embed(list, true);
     expect(ends.size() == 2 * static_cast<std::size_t>(tower.info().units), "vectors of texts");
     expect(ends[0] == plain.vectors()[0], "a label's vector");
+    expect(tower.digest(list) == tower.digest(list) &&
+               tower.digest(list) != tower.digest({list[0]}),
+           "digests of texts");
     const int units = tower.info().units;
     const std::vector<float> scores = vitx::similarities(ends, units, vector);
     const vitx::neighbours best = vitx::nearest(ends, units, vector, 3);

@@ -624,6 +624,46 @@ START_TEST(test_words__a_cache_of_another_model_is_not_read)
 }
 END_TEST
 
+static void check_digest(vitx_texts *texts, const char *const *list, int n, const char *other)
+{
+    char digest[VITX_DIGEST_TEXT], again[VITX_DIGEST_TEXT];
+    ck_ok(vitx_texts_digest(digest, texts, list, n));
+    ck_ok(vitx_texts_digest(again, texts, list, n));
+    ck_assert_str_eq(digest, again);
+    ck_assert_uint_eq(strspn(digest, "0123456789abcdef"), VITX_DIGEST_TEXT - 1);
+    ck_assert_str_ne(digest, other);
+}
+
+/* Of all that gives other vectors. */
+START_TEST(test_words__digests_of_texts)
+{
+    pair p = open_pair("clip");
+    const char *turned[] = {p.labels[1], p.labels[0]};
+    char first[VITX_DIGEST_TEXT];
+    ck_ok(vitx_texts_digest(first, p.texts, labels_of(&p), 2));
+    check_digest(p.texts, labels_of(&p), 1, first);
+    check_digest(p.texts, turned, 2, first);
+    char *model = changed_model("clip", "model.safetensors", NULL, NULL);
+    pair other = open_pair_at(model, NULL);
+    check_digest(other.texts, labels_of(&p), 2, first);
+    close_pair(&other);
+    remove_folder(model);
+    free(model);
+    vitx_texts_opts to = VITX_TEXTS_OPTS_INIT;
+    vitx_texts *raw;
+    const char *marks[] = {"a cat!", "a dog."};
+    to.clean = "canonicalize";
+    ck_ok(vitx_texts_create(&raw, p.model, &to));
+    ck_ok(vitx_texts_digest(first, p.texts, marks, 2));
+    check_digest(raw, marks, 2, first);
+    vitx_texts_free(raw);
+    ck_fails(vitx_texts_digest(first, p.texts, marks, 0), VITX_INVALID, "n is 0");
+    marks[1] = NULL;
+    ck_fails(vitx_texts_digest(first, p.texts, marks, 2), VITX_INVALID, "text 1 is NULL");
+    close_pair(&p);
+}
+END_TEST
+
 START_TEST(test_words__a_cache_that_cannot_be_written)
 {
     logged l = {0};
@@ -1190,6 +1230,7 @@ static Suite *words_suite(void)
     tcase_add_loop_test(t, test_words__a_cache_keeps_vectors, 0, KINDS);
     tcase_add_test(t, test_words__a_damaged_cache_is_not_read);
     tcase_add_test(t, test_words__a_cache_of_another_model_is_not_read);
+    tcase_add_test(t, test_words__digests_of_texts);
     tcase_add_test(t, test_words__a_cache_that_cannot_be_written);
     tcase_add_test(t, test_words__bad_labels);
     tcase_add_test(t, test_words__bad_texts_to_explain);

@@ -109,6 +109,19 @@ VITX_API int vitx_texts_tokens(vitx_text_token *out, int room, int *count, int *
 VITX_API int vitx_texts_embed(float *out, vitx_texts *texts, const char *const *list, int n,
                               int normalize);
 
+/**
+ * A digest of what the vectors of n texts depend on: the tower's weights, what its files say beside
+ * them, the device and precision, and the texts in their order with their tokens. Equal digests:
+ * equal vectors, but for rounding that depends on the processor and the number of threads. The
+ * first call reads the weight files once; no text is run.
+ *
+ * @param n  at least 1
+ * @return VITX_OK, VITX_INVALID, VITX_IO (also: a file was written to after it was opened),
+ *         VITX_FORMAT, VITX_NOMEM
+ */
+VITX_API int vitx_texts_digest(char out[VITX_DIGEST_TEXT], vitx_texts *texts,
+                               const char *const *list, int n);
+
 /* ------------------------------------------------------------------ labels ----------------- */
 
 /** Classes that are texts. Immutable: any thread may read it. Independent of the tower. */

@@ -90,6 +90,14 @@ class texts : public owned<vitx_texts>
                                normalize));
         return out;
     }
+    /** A digest of what the vectors of the texts depend on, as text: vitx_texts_digest(). */
+    std::string digest(const std::vector<std::string> &list) const
+    {
+        const std::vector<const char *> pointers = pointers_of(list);
+        char out[VITX_DIGEST_TEXT];
+        check(vitx_texts_digest(out, get(), pointers.data(), static_cast<int>(list.size())));
+        return out;
+    }
     /** Which words of opts.text match a picture whose vector is opts.vector. For a picture itself:
      *  context::explain_words(). */
     words explain_words(const vitx_words_opts &opts) const

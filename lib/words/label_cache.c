@@ -4,70 +4,22 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/sha256.h"
 #include "base/sink.h"
+#include "words/terms.h"
 
 static const char magic[] = "vitx labels 1\n";
 enum { MAGIC = sizeof magic - 1, NUMBERS = 3, HEAD = MAGIC + VX_SHA256 + NUMBERS * 4 };
 
 /* -------------------------------------------------------------------------- the key ------- */
 
-/* What the files beside the weights say of the tower: the same weights give other vectors with
- * another activation, or read at another row. */
-static void add_tower(vx_sha256 *hash, const vitx_texts *t)
-{
-    const vx_arch *a = &t->model->arch;
-    const vx_text_rules *r = &t->model->text;
-    const int numbers[] = {
-        a->depth,      a->width,  a->heads,     a->hidden,       (int)a->act,      a->swiglu,
-        (int)a->pool,  a->causal, a->post_norm, a->rms,          a->norm_stays,    a->classes,
-        (int)r->where, r->end,    r->context,   vx_words_pad(t), r->first_position};
-    vx_sha256_add_text(hash, r->kind);
-    vx_sha256_add(hash, numbers, sizeof numbers);
-    vx_sha256_add(hash, &a->eps, sizeof a->eps);
-}
-
-/* A text and its ids: another tokenizer, or other rules before it, make other ids. */
-static int add_text(vx_sha256 *hash, vx_tokens *tokens, const vitx_texts *t, const char *text)
-{
-    bool cut;
-    int rows;
-    tokens->count = 0;
-    VX_TRY(vx_words_tokens(tokens, &rows, &cut, t, text));
-    vx_sha256_add_text(hash, text);
-    for (int i = 0; i < tokens->count; i++)
-        vx_sha256_add(hash, &tokens->at[i].id, sizeof tokens->at[i].id);
-    return VITX_OK;
-}
-
-static int add_texts(vx_sha256 *hash, const vitx_label_set *set, const vitx_texts *t,
-                     const vitx_label_set_opts *o)
-{
-    vx_tokens tokens = {0};
-    int status = VITX_OK;
-    for (int i = 0; i < set->info.count && status == VITX_OK; i++)
-        status = add_text(hash, &tokens, t, set->labels[i]);
-    vx_sha256_add_text(hash, "templates");
-    for (int i = 0; i < o->template_count && status == VITX_OK; i++)
-        status = add_text(hash, &tokens, t, o->templates[i]);
-    vx_tokens_free(&tokens);
-    return status;
-}
-
 int vx_label_key_make(vx_label_key *out, const vitx_label_set *set, vitx_texts *t,
                       const vitx_label_set_opts *opts)
 {
-    char weights[VITX_DIGEST_TEXT];
-    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
     vx_sha256 hash;
-    VX_TRY(vitx_model_digest(weights, t->model));
-    VX_TRY(vitx_context_get_info(&info, t->context));
-    vx_sha256_begin(&hash);
-    vx_sha256_add_text(&hash, weights);
-    add_tower(&hash, t);
-    vx_sha256_add_text(&hash, info.device);
-    vx_sha256_add_text(&hash, info.precision);
-    VX_TRY(add_texts(&hash, set, t, opts));
+    VX_TRY(vx_terms_begin(&hash, t));
+    VX_TRY(vx_terms_add(&hash, t, (const char *const *)set->labels, set->info.count));
+    vx_sha256_add_text(&hash, "templates");
+    VX_TRY(vx_terms_add(&hash, t, opts->templates, opts->template_count));
     vx_sha256_end(out->bytes, &hash);
     return VITX_OK;
 }

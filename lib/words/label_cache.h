@@ -4,8 +4,8 @@
  *      "vitx labels 1\n" | key 32 | u32 labels | u32 numbers of a vector | u32 cut texts |
  *      f32 vectors [labels, numbers] | SHA-256 of all that 32          little-endian
  *
- * The key is the SHA-256 of the text tower's weights, of what its files say beside them, of the
- * device and its precision, and of all texts with their ids: another key is another set.
+ * The key is the SHA-256 of what the labels' and the templates' vectors depend on (terms.h):
+ * another key is another set.
  */
 #ifndef VX_WORDS_LABEL_CACHE_H
 #define VX_WORDS_LABEL_CACHE_H
