@@ -63,15 +63,6 @@ static void print_table(const char *name, const vitx_prediction *top, int k, int
     }
 }
 
-/* Of the model, or texts. */
-static int classes_of(const struct session *s)
-{
-    vitx_label_set_info info = VITX_LABEL_SET_INFO_INIT;
-    if (s->labels && vitx_label_set_get_info(&info, s->labels) == VITX_OK)
-        return info.count;
-    return s->info.classes;
-}
-
 static int top_of(const struct session *s, const struct settings *o)
 {
     const int classes = classes_of(s);
@@ -94,7 +85,7 @@ static int classify(void *top, const struct session *s, const void *settings, vi
 static void print(const struct session *s, const void *settings, const char *name, const void *top)
 {
     const struct settings *o = settings;
-    const bool probable = s->labels || s->info.outputs != VITX_OUTPUTS_NONE;
+    const bool probable = has_probabilities(s);
     progress_before_results();
     if (o->json)
         print_json(name, top, top_of(s, o), probable);

@@ -212,7 +212,24 @@ static int create(struct session *session, const struct common *common, const st
     return DONE;
 }
 
-int labels_open(struct session *session, const struct common *common)
+/* Labels are never empty, so the empty text stands between them and the templates. */
+static int put_digest(char *digest, const struct session *session, const struct list *labels,
+                      const struct list *templates)
+{
+    struct list all = {0};
+    int status = add_words(&all, labels);
+    if (status == DONE && !list_add(&all, "", 0))
+        status = no_memory();
+    if (status == DONE)
+        status = add_words(&all, templates);
+    const int code = status == DONE ? vitx_texts_digest(digest, session->texts,
+                                                        (const char *const *)all.items, all.count)
+                                    : VITX_OK;
+    list_free(&all);
+    return code == VITX_OK ? status : refused(code, session->path);
+}
+
+int labels_open(struct session *session, const struct common *common, char *digest)
 {
     struct list labels = {0}, templates = {0};
     int status = gather_labels(&labels, common);
@@ -222,7 +239,22 @@ int labels_open(struct session *session, const struct common *common)
         status = texts_open(session, common);
     if (status == DONE)
         status = create(session, common, &labels, &templates);
+    if (status == DONE && digest)
+        status = put_digest(digest, session, &labels, &templates);
     list_free(&labels);
     list_free(&templates);
     return status;
+}
+
+int classes_of(const struct session *s)
+{
+    vitx_label_set_info info = VITX_LABEL_SET_INFO_INIT;
+    if (s->labels && vitx_label_set_get_info(&info, s->labels) == VITX_OK)
+        return info.count;
+    return s->info.classes;
+}
+
+bool has_probabilities(const struct session *s)
+{
+    return s->labels || s->info.outputs != VITX_OUTPUTS_NONE;
 }

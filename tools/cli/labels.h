@@ -41,7 +41,13 @@ int texts_open(struct session *session, const struct common *common);
 /* Whether the command line speaks of classes that are texts: --label or --template; or --labels,
  * if the model, which is open, has no classes of its own. */
 bool labels_asked(const struct session *session, const struct common *common);
-/* session->labels from the command line. */
-int labels_open(struct session *session, const struct common *common);
+/* session->labels from the command line. digest: of what their vectors depend on; NULL: not
+ * wanted, which saves reading the weights once more. */
+int labels_open(struct session *session, const struct common *common, char *digest);
+
+/* How many classes pictures are answered with, and whether each has a probability: those of the
+ * model, or texts. */
+int classes_of(const struct session *session);
+bool has_probabilities(const struct session *session);
 
 #endif

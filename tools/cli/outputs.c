@@ -168,18 +168,16 @@ static size_t expand(char *text, const char *out, const struct piece *pieces)
     return n;
 }
 
-enum { WORDS_ROOM = 64 }; /* bytes of a text in a file's name */
-
 /* A text as a part of a file's name: letters, digits and all that is no ASCII as they are, a dash
  * for each run of others. */
-static void file_words(char out[WORDS_ROOM], const char *text)
+static void file_words(char out[TARGET_NAME], const char *text)
 {
     size_t n = 0;
     for (const unsigned char *p = (const unsigned char *)text; *p;) {
         const int length = utf8_length(p) > 0 ? utf8_length(p) : 1;
         const bool kept = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') ||
                           (*p >= 'A' && *p <= 'Z') || utf8_length(p) > 1;
-        if (n + (size_t)length >= WORDS_ROOM)
+        if (n + (size_t)length >= TARGET_NAME)
             break;
         for (int i = 0; i < length && kept; i++)
             out[n++] = (char)p[i];
@@ -191,21 +189,28 @@ static void file_words(char out[WORDS_ROOM], const char *text)
         n--;
     out[n] = '\0';
     if (n == 0)
-        snprintf(out, WORDS_ROOM, "text");
+        snprintf(out, TARGET_NAME, "text");
+}
+
+void target_name(char out[TARGET_NAME], int target, vitx_explained explains, const char *what)
+{
+    if (rank_of(target))
+        snprintf(out, TARGET_NAME, "top%d", rank_of(target));
+    else if (target != VITX_AUTO)
+        snprintf(out, TARGET_NAME, "%d", target);
+    else if (explains == VITX_EXPLAINED_VECTOR || explains == VITX_EXPLAINED_PICTURE)
+        snprintf(out, TARGET_NAME, explains == VITX_EXPLAINED_VECTOR ? "vector" : "like");
+    else if (explains == VITX_EXPLAINED_TEXT)
+        file_words(out, what);
+    else /* one name for all that may be one class */
+        snprintf(out, TARGET_NAME, "?");
 }
 
 char *output_name(const char *out, const char *image, const char *method, int target,
                   vitx_explained explains, const char *what)
 {
-    char number[WORDS_ROOM] = "?"; /* one name for all that may be one class */
-    if (rank_of(target))
-        snprintf(number, sizeof number, "top%d", rank_of(target));
-    else if (target != VITX_AUTO)
-        snprintf(number, sizeof number, "%d", target);
-    else if (explains == VITX_EXPLAINED_VECTOR || explains == VITX_EXPLAINED_PICTURE)
-        snprintf(number, sizeof number, explains == VITX_EXPLAINED_VECTOR ? "vector" : "like");
-    else if (explains == VITX_EXPLAINED_TEXT)
-        file_words(number, what);
+    char words[TARGET_NAME];
+    target_name(words, target, explains, what);
     if (strcmp(image, "-") == 0)
         image = "stdin";
     char *path = malloc(strlen(image) + 1);
@@ -215,7 +220,7 @@ char *output_name(const char *out, const char *image, const char *method, int ta
                                          parent(image),
                                          inner_path(path, image),
                                          {method, strlen(method)},
-                                         {number, strlen(number)}};
+                                         {words, strlen(words)}};
     char *text = malloc(expand(NULL, out, pieces) + 1);
     if (text)
         text[expand(text, out, pieces)] = '\0';

@@ -26,6 +26,11 @@ bool has_target(const char *out);
  * format: complains, WRONG_USAGE. */
 int check_pattern(const char *out, const char *format);
 
+/* What {target} becomes: a class's or a unit's number, "top1" of a rank, "?" of a class that is
+ * known only after the picture has been run, "vector", "like", the words of a text (`what`). */
+enum { TARGET_NAME = 64 };
+void target_name(char out[TARGET_NAME], int target, vitx_explained explains, const char *what);
+
 /* The name of one map's file, to be freed; NULL without memory. A class that is known only after
  * the picture has been run is VITX_AUTO or a rank; what is no class is named "vector" or "like",
  * and a text by its own words, `what`. */

@@ -12,6 +12,7 @@
 #include "reading.h"
 #include "sink.h"
 #include "tools/cli/folder.h"
+#include "tools/cli/labels.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/results.h"
 
@@ -19,15 +20,16 @@ extern const struct command cmd_explain;
 
 static const char *const progresses[] = {"auto", "json", "none", NULL}; /* as enum lines_form */
 
-static const struct run_settings defaults = {.explain = {.common = COMMON_DEFAULTS,
-                                                         .layer = VITX_AUTO,
-                                                         .head = VITX_AUTO,
-                                                         .alpha = VITX_AUTO,
-                                                         .smooth = VITX_AUTO},
-                                             .name = "{path}.{method}.png",
-                                             .shard_size = 256,
-                                             .shard_bytes = (size_t)64 << 20,
-                                             .top = 5};
+static const struct run_settings defaults = {
+    .explain = {.common = {.batch = 1, .fit = -1, .labels_may_be_texts = true},
+                .layer = VITX_AUTO,
+                .head = VITX_AUTO,
+                .alpha = VITX_AUTO,
+                .smooth = VITX_AUTO},
+    .name = "{path}.{method}.png",
+    .shard_size = 256,
+    .shard_bytes = (size_t)64 << 20,
+    .top = 5};
 
 #define AT(member) .offset = offsetof(struct run_settings, member)
 static const struct option options[] = {
@@ -65,6 +67,7 @@ static const struct option options[] = {
      .more = "As -o of explain; {path} is the picture's key: its path without ending, with _ for "
              "dots. The ending is\n"
              ".png, .npy or .json."},
+    LABEL_OPTIONS,
     {.name = "top",
      .kind = OPTION_INT,
      AT(top),
@@ -142,11 +145,11 @@ static const struct option options[] = {
      .help = "a line on a terminal (auto), or JSON lines on standard error"},
 };
 
-static const char *const taken[] = {"method",   "target",   "unit",       "vector",   "like",
-                                    "score",    "versus",   "baseline",   "layer",    "head",
-                                    "query",    "set",      "components", "flip",     "layout",
-                                    "underlay", "colormap", "alpha",      "smooth",   "interpolate",
-                                    "scale",    "mask",     "frame",      "colorbar", NULL};
+static const char *const taken[] = {
+    "method", "target",   "unit",     "text",     "vector", "like",   "score",
+    "versus", "baseline", "layer",    "head",     "query",  "set",    "components",
+    "flip",   "layout",   "underlay", "colormap", "alpha",  "smooth", "interpolate",
+    "scale",  "mask",     "frame",    "colorbar", NULL};
 
 /* ------------------------------------------------------------------ the folder ------------- */
 
@@ -458,6 +461,7 @@ static int run_batch(const void *given, char **words, int count)
     struct run_settings settings = *(const struct run_settings *)given;
     struct run run = {.settings = &settings, .folder = settings.out, .locks = {.fd = -1}};
     settings.explain.json = true; /* maps go nowhere by explain's own words */
+    settings.explain.common.words.wanted = settings.explain.texts.count > 0;
     prepare_signals();
     int status = begin(&run, words, count);
     if (status == DONE && settings.plan_only)

@@ -11,12 +11,14 @@
 
 extern const struct command cmd_batch;
 
-/* Options that change no byte, and those that are told of in another way: the model and its labels
- * by digests, device and precision as what they came to. */
+/* Options that change no byte, and those that are told of in another way: the models and what they
+ * make of labels and texts by digests, device and precision as what they came to. */
 static const char *const no_bytes[] = {
-    "threads", "lanes",  "quiet",  "verbose",   "progress",  "shard",        "shards",
-    "out",     "write",  "do",     "restart",   "plan-only", "retry-failed", "verify",
-    "model",   "labels", "device", "precision", "lang",      "memory",       NULL};
+    "threads",      "lanes",      "quiet", "verbose",  "progress",    "shard",
+    "shards",       "out",        "write", "do",       "restart",     "plan-only",
+    "retry-failed", "verify",     "model", "labels",   "device",      "precision",
+    "lang",         "memory",     "label", "template", "label-cache", "text-model",
+    "tokenizer",    "clean-text", NULL};
 
 static bool is_among(const char *const *words, const char *word)
 {
@@ -116,7 +118,8 @@ static void put_options(struct text *text, const struct run *run)
     text_put(text, "},");
 }
 
-static void put_labels(struct text *text, const struct run *run)
+/* The names of the model's classes. */
+static void put_names(struct text *text, const struct run *run)
 {
     uint8_t sum[DIGEST_BYTES];
     char words[DIGEST_TEXT];
@@ -131,6 +134,17 @@ static void put_labels(struct text *text, const struct run *run)
     digest_end(digest, sum);
     digest_text(words, sum);
     text_format(text, "\"labels\":\"%s\",", words);
+}
+
+/* Classes, and texts that are explained. */
+static void put_labels(struct text *text, const struct run *run)
+{
+    if (run->session.labels)
+        text_format(text, "\"labels\":\"%s\",", run->labels);
+    else
+        put_names(text, run);
+    if (run->texts[0])
+        text_format(text, "\"texts\":\"%s\",", run->texts);
 }
 
 bool put_head(struct text *text, const struct run *run)

@@ -30,7 +30,10 @@ struct run {
     bool opened;
     bool classifies, explains, embeds, measures; /* --do */
     const struct form *form;
-    int batch, top;           /* pictures that run at once; classes of each */
+    int batch, top; /* pictures that run at once; classes of each */
+    int units; /* numbers of each picture's vector: its embedding, or what labels that are texts are
+                  compared with; 0: it gets none */
+    char labels[VITX_DIGEST_TEXT], texts[VITX_DIGEST_TEXT]; /* of session.labels; of --text */
     char *pattern;            /* of maps' files, below the folder; form files */
     struct explain_plan maps; /* of explains; opts_count is 0 without it */
     struct lanes lanes;
@@ -47,15 +50,16 @@ struct outcome {
     const struct input *input;
     const vitx_image *image;    /* NULL: it could not be read */
     const vitx_prediction *top; /* [run.top] of classifies; index -1: no more classes */
-    const float *embedding;     /* [classes] of embeds */
+    const float *embedding;     /* [units] of embeds */
     vitx_map *const *maps;      /* [run.maps.opts_count]; NULL: another map says the same */
     const char *error;          /* NULL: all there is to do was done. Else nothing above is to be
                                    relied on but the input */
 };
 
 /* The name of maps[j] among those of a picture, in `out`: its method, and behind a dot its target
- * if there are several. */
-void map_name(char *out, size_t size, const struct run *run, int j);
+ * if there are several: a number, topN, or the words of a text. */
+enum { MAP_NAME = 256 };
+void map_name(char out[MAP_NAME], const struct run *run, int j);
 /* The picture's row in predictions.jsonl, without an end of line. */
 void put_row(struct text *text, const struct run *run, const struct outcome *outcome);
 

@@ -23,7 +23,7 @@ struct slot {
     struct making making;
     vitx_map **maps;        /* [batch, opts_count] */
     vitx_prediction *top;   /* [batch, run.top] */
-    float *embeddings;      /* [batch, classes] */
+    float *vectors;         /* [batch, run.units] */
     struct parcel *parcels; /* [batch, MOST_SINKS] */
     char *said;             /* warnings */
     bool cancelled;
@@ -72,7 +72,6 @@ static void clear_slot(const struct run *run, struct slot *s)
 static bool create_slot(const struct run *run, struct slot *s)
 {
     const size_t n = (size_t)run->batch, m = (size_t)run->maps.opts_count;
-    const size_t numbers = run->embeds ? (size_t)run->session.info.classes : 0;
     s->taken = calloc(n, sizeof *s->taken);
     s->sizes = calloc(n, sizeof *s->sizes);
     s->images = calloc(n, sizeof *s->images);
@@ -80,10 +79,10 @@ static bool create_slot(const struct run *run, struct slot *s)
     s->which = calloc(n, sizeof *s->which);
     s->maps = calloc(n * m + 1, sizeof *s->maps);
     s->top = calloc(n * (size_t)run->top + 1, sizeof *s->top);
-    s->embeddings = calloc(n * numbers + 1, sizeof *s->embeddings);
+    s->vectors = calloc(n * (size_t)run->units + 1, sizeof *s->vectors);
     s->parcels = calloc(n * MOST_SINKS, sizeof *s->parcels);
     return s->taken && s->sizes && s->images && s->errors && s->which && s->maps && s->top &&
-           s->embeddings && s->parcels && batch_create(&s->good, run->batch) &&
+           s->vectors && s->parcels && batch_create(&s->good, run->batch) &&
            (!run->explains || making_create(&s->making, &run->maps, run->batch));
 }
 
@@ -104,7 +103,7 @@ static void free_slot(const struct run *run, struct slot *s)
     free(s->which);
     free(s->maps);
     free(s->top);
-    free(s->embeddings);
+    free(s->vectors);
     free(s->parcels);
 }
 
@@ -234,18 +233,38 @@ static bool load(void *payload, int piece, int at, int64_t *pixels)
 
 /* ------------------------------------------------------------------ run -------------------- */
 
+static float *vector_of(const struct run *run, const struct slot *s, int k)
+{
+    return s->vectors + (size_t)k * (size_t)run->units;
+}
+
+/* Whether vectors get length 1. */
+static bool normalizes(const struct run *run)
+{
+    return run->embeds && run->settings->normalize;
+}
+
+/* The best labels that are texts, if there are any, of the good picture number k by its vector. */
+static int rank_labels(const struct run *run, struct slot *s, int k)
+{
+    const vitx_label_set *labels = run->session.labels;
+    return labels
+               ? vitx_label_set_rank(s->top + k * run->top, run->top, labels, vector_of(run, s, k))
+               : VITX_OK;
+}
+
 /* Pictures from .. from + n - 1 of the good ones; a status of the library. */
 static int answer_some(const struct run *run, struct slot *s, vitx_context *context, int from,
                        int n)
 {
     const vitx_image *const *images = (const vitx_image *const *)s->good.images + from;
-    const size_t numbers = (size_t)run->session.info.classes;
     int code = VITX_OK;
-    if (run->classifies)
+    if (run->classifies && !run->session.labels)
         code = vitx_classify_batch(context, images, n, s->top + from * run->top, run->top);
-    if (code == VITX_OK && run->embeds)
-        code = vitx_embed_batch(context, images, n, s->embeddings + (size_t)from * numbers,
-                                run->settings->normalize);
+    if (code == VITX_OK && run->units)
+        code = vitx_embed_batch(context, images, n, vector_of(run, s, from), normalizes(run));
+    for (int k = from; k < from + n && code == VITX_OK; k++)
+        code = rank_labels(run, s, k);
     return code;
 }
 
@@ -275,19 +294,17 @@ static bool explain_some(const struct run *run, struct slot *s, vitx_context *co
 static int answer_by_map(const struct run *run, struct slot *s, vitx_context *context, int k)
 {
     const int m = run->maps.opts_count;
-    const size_t numbers = (size_t)run->session.info.classes;
     const vitx_map *map = NULL;
     for (int j = 0; j < m && !map; j++)
         map = s->maps[s->which[k] * m + j];
     if (!map)
         return answer_some(run, s, context, k, 1);
     int code = VITX_OK;
-    if (run->classifies)
+    if (run->classifies && !run->session.labels)
         code = vitx_map_predictions(s->top + k * run->top, run->top, map, run->session.model);
-    if (code == VITX_OK && run->embeds)
-        code =
-            vitx_map_embedding(s->embeddings + (size_t)k * numbers, run->settings->normalize, map);
-    return code;
+    if (code == VITX_OK && run->units)
+        code = vitx_map_embedding(vector_of(run, s, k), normalizes(run), map);
+    return code == VITX_OK ? rank_labels(run, s, k) : code;
 }
 
 /* The maps of pictures from .. from + n - 1, as explain_some; of one alone the error is kept, and
@@ -364,12 +381,10 @@ static int good_place(const struct slot *s, int i)
 static struct outcome outcome_of(const struct run *run, const struct slot *s, int i)
 {
     const int k = good_place(s, i);
-    const size_t numbers = (size_t)run->session.info.classes;
     return (struct outcome){.input = s->taken[i].input,
                             .image = s->images[i],
                             .top = k >= 0 ? s->top + k * run->top : NULL,
-                            .embedding =
-                                k >= 0 && run->embeds ? s->embeddings + (size_t)k * numbers : NULL,
+                            .embedding = k >= 0 && run->embeds ? vector_of(run, s, k) : NULL,
                             .maps = s->maps + i * run->maps.opts_count,
                             .error = s->errors[i]};
 }

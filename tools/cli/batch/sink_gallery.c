@@ -6,6 +6,7 @@
 
 #include "gallery_sheet.h"
 #include "sink.h"
+#include "tools/cli/labels.h"
 
 #define PAGE "gallery/index.html"
 
@@ -20,12 +21,11 @@ struct gallery {
 /* The names of all maps, one behind the other, each ended by '\0'; NULL: no memory. */
 static const char **map_names(const struct run *run)
 {
-    enum { LONGEST = 256 };
     const size_t count = (size_t)run->maps.opts_count;
-    const char **names = malloc(count * (sizeof *names + LONGEST) + 1);
+    const char **names = malloc(count * (sizeof *names + MAP_NAME) + 1);
     char *text = (char *)(names + count);
-    for (size_t i = 0; names && i < count; i++, text += LONGEST) {
-        map_name(text, LONGEST, run, (int)i);
+    for (size_t i = 0; names && i < count; i++, text += MAP_NAME) {
+        map_name(text, run, (int)i);
         names[i] = text;
     }
     return names;
@@ -51,7 +51,7 @@ bool gallery_put_page(const struct run *run)
         .shards = stream ? -1 : run->plan.shards,
         .maps = names,
         .map_count = run->maps.opts_count,
-        .probable = run->session.info.outputs != VITX_OUTPUTS_NONE,
+        .probable = has_probabilities(&run->session),
     };
     bool put = names != NULL;
     if (put)
@@ -114,7 +114,7 @@ static bool begin(struct sinking *s)
     return flush(g);
 }
 
-/* How the maps are drawn, and the names of their classes; both [opts_count]. */
+/* How the maps are drawn, and the names of their classes, or their texts; both [opts_count]. */
 static void describe_maps(const struct run *run, const struct outcome *o, vitx_render_opts *opts,
                           const char **labels)
 {
@@ -124,7 +124,10 @@ static void describe_maps(const struct run *run, const struct outcome *o, vitx_r
         if (!o->maps[j] || vitx_map_get_info(&info, o->maps[j]) != VITX_OK)
             continue;
         opts[j] = explain_map_opts(&run->maps, &info, o->input->name);
-        labels[j] = info.target >= 0 ? vitx_model_label(run->session.model, info.target) : NULL;
+        if (info.explains == VITX_EXPLAINED_TEXT)
+            labels[j] = info.text;
+        else if (info.target >= 0)
+            labels[j] = vitx_model_label(run->session.model, info.target);
     }
 }
 

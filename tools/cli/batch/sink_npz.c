@@ -63,11 +63,11 @@ static bool begin(struct sinking *s)
 static bool pack(const struct sinking *s, const struct outcome *outcome, struct parcel *parcel)
 {
     bool packed = true;
-    char name[256];
+    char name[MAP_NAME];
     for (int j = 0; j < s->run->maps.opts_count && packed; j++) {
         if (!outcome->maps[j])
             continue;
-        map_name(name, sizeof name, s->run, j);
+        map_name(name, s->run, j);
         struct text *data = parcel_add(parcel, "%s.%s.npy", outcome->input->key, name);
         packed = data && put_map(data, s->run, outcome, j, "npy");
     }

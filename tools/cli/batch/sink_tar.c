@@ -25,7 +25,7 @@ static bool pack(const struct sinking *s, const struct outcome *outcome, struct 
 {
     static const char *const formats[] = {"npy", "png"};
     const char *key = outcome->input->key;
-    char name[256];
+    char name[MAP_NAME];
     struct text *row = parcel_add(parcel, "%s.json", key);
     if (!row)
         return false;
@@ -34,7 +34,7 @@ static bool pack(const struct sinking *s, const struct outcome *outcome, struct 
     for (int i = 0; i < 2 * s->run->maps.opts_count && packed; i++) {
         if (!outcome->maps[i / 2])
             continue;
-        map_name(name, sizeof name, s->run, i / 2);
+        map_name(name, s->run, i / 2);
         struct text *data = parcel_add(parcel, "%s.%s.%s", key, name, formats[i % 2]);
         packed = data && put_map(data, s->run, outcome, i / 2, formats[i % 2]);
     }

@@ -6,6 +6,7 @@
 
 #include "run.h"
 #include "sink.h"
+#include "tools/cli/labels.h"
 
 enum { MOST_LANES = 64, GPU_LANES = 2, SLOTS_A_THREAD = 3 };
 
@@ -28,27 +29,34 @@ static int take_deed(struct run *run, const char *word)
     return wrong_usage("--do is \"%s\", it takes classify, explain, embed and stats", word);
 }
 
-/* Without --do: what the model answers with, and maps if there is --method. */
+/* Without --do: what the model or labels that are texts answer with, and maps if there is
+ * --method. */
 static int choose_deeds(struct run *run)
 {
     const struct run_settings *o = run->settings;
     const bool units = run->session.info.units;
+    const bool labels = labels_asked(&run->session, &o->explain.common);
     for (int i = 0; i < o->deeds.count; i++)
         if (take_deed(run, o->deeds.items[i]) != DONE)
             return WRONG_USAGE;
     if (o->deeds.count == 0) {
-        run->classifies = !units;
-        run->embeds = units;
+        run->classifies = !units || labels;
+        run->embeds = !run->classifies;
         run->explains = o->explain.methods.count > 0;
     }
-    if (run->classifies && units)
-        return wrong_usage("--do classify: the model has no classes; --do embed");
+    if (run->classifies && units && !labels)
+        return wrong_usage("--do classify: the model has no classes; --label TEXT gives it some if "
+                           "it has a text tower, and --do embed its embedding");
+    if (labels && !run->classifies)
+        return wrong_usage("--label, --labels and --template are for --do classify");
     if (run->embeds && !units)
         return wrong_usage("--do embed: the model answers with classes; --do classify");
     if (run->explains && o->explain.methods.count == 0)
         return wrong_usage("--do explain needs --method NAME");
     if (!run->explains && o->explain.methods.count > 0)
         return wrong_usage("--method is for --do explain");
+    if (!run->explains && o->explain.texts.count > 0)
+        return wrong_usage("--text is for --do explain, which needs --method NAME");
     return DONE;
 }
 
@@ -110,6 +118,39 @@ static int start_contexts(struct run *run, int inputs)
     return DONE;
 }
 
+/* ------------------------------------------------------------------ texts ------------------ */
+
+/* The digest of what --text and --versus mean to the text tower. */
+static int put_texts(struct run *run)
+{
+    const struct explain_settings *e = &run->settings->explain;
+    const struct session *s = &run->session;
+    const char **list = calloc((size_t)e->texts.count + 1, sizeof *list);
+    if (!list) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    for (int i = 0; i < e->texts.count; i++)
+        list[i] = e->texts.items[i];
+    list[e->texts.count] = e->versus;
+    const int code = vitx_texts_digest(run->texts, s->texts, list, e->texts.count + !!e->versus);
+    free(list);
+    return code == VITX_OK ? DONE : refused(code, s->path);
+}
+
+/* Classes that are texts, and texts that are explained. */
+static int open_texts(struct run *run)
+{
+    const struct common each = common_of(run);
+    const bool texts = run->settings->explain.texts.count && run->session.info.units;
+    int status = DONE;
+    if (labels_asked(&run->session, &each))
+        status = labels_open(&run->session, &each, run->labels);
+    if (status == DONE && texts)
+        status = texts_open(&run->session, &each);
+    return status == DONE && texts ? put_texts(run) : status;
+}
+
 /* ------------------------------------------------------------------ --name ----------------- */
 
 /* Two pictures never get one name: their keys differ, and stand between a beginning and an end that
@@ -135,6 +176,23 @@ static int check_name(struct run *run)
     return check_pattern(run->pattern, NULL);
 }
 
+/* That each map of a picture has a name of its own: texts may have the same words in it. */
+static int check_map_names(const struct run *run)
+{
+    char one[MAP_NAME], other[MAP_NAME];
+    const struct explain_plan *p = &run->maps;
+    for (int i = 1; i < p->opts_count; i++)
+        for (int j = 0; j < i; j++) {
+            map_name(one, run, i);
+            map_name(other, run, j);
+            if (strcmp(one, other) == 0)
+                return wrong_usage("the maps of --text \"%s\" and \"%s\" would have one name, %s",
+                                   p->opts[j].text, p->opts[i].text, one);
+        }
+    return DONE;
+}
+
+/* The same for --name. */
 static int check_names(const struct run *run)
 {
     const struct explain_plan *p = &run->maps;
@@ -162,6 +220,8 @@ static int plan_maps(struct run *run)
         status = explain_plan_on(&run->maps, e, &run->session);
     for (int j = 0; j < run->maps.opts_count && status == DONE; j++)
         run->maps.opts[j].answer = run->settings->one_pass && (run->classifies || run->embeds);
+    if (status == DONE)
+        status = check_map_names(run);
     return status == DONE && run->pattern ? check_names(run) : status;
 }
 
@@ -174,7 +234,10 @@ int run_start(struct run *run, int inputs)
         return status;
     run->opened = true;
     status = choose_deeds(run);
-    const int classes = run->session.info.classes;
+    if (status == DONE)
+        status = open_texts(run);
+    const int classes = classes_of(&run->session);
+    run->units = run->embeds || run->session.labels ? run->session.info.classes : 0;
     run->top = run->classifies ? o->top && o->top < classes ? o->top : classes : 0;
     if (status == DONE && run->explains && strcmp(run->form->name, "files") == 0)
         status = check_name(run);
