@@ -71,6 +71,18 @@ static const struct option options[] = {
      AT(like),
      .value = "PICTURE",
      .help = "explain the similarity to another picture, in place of --target"},
+    {.name = "text",
+     .kind = OPTION_TEXT,
+     AT(text),
+     .value = "TEXT",
+     .help = "explain the similarity to a text, in place of --target",
+     .more = "For models with a text tower; without -m: the bundled pair. The curves then show the "
+             "cosine. See explain\n--text."},
+    {.name = "versus",
+     .kind = OPTION_TEXT,
+     AT(versus),
+     .value = "TEXT",
+     .help = "with --text: a text whose cosine is subtracted"},
     {.name = "layer",
      .kind = OPTION_INT,
      AT(layer),
@@ -274,12 +286,12 @@ struct picture {
     vitx_map **maps; /* [table.row_count] */
 };
 
-/* As explain's JSON: what is followed is a class, a component of an embedding, or a file's
- * vector. */
+/* As explain's JSON: what is followed is a class, a component of an embedding, a file's vector or a
+ * text. */
 static void print_target(const struct eval_case *c, const vitx_map_info *map)
 {
     const struct eval_settings *o = c->plan->settings;
-    const char *with = o->vector ? o->vector : o->like;
+    const char *with = o->vector ? o->vector : o->like ? o->like : o->text;
     printf("\"target\":");
     if (with) /* a blind map has a target that nobody asked for */
         printf("null");
@@ -437,15 +449,16 @@ static int evaluate(struct eval_plan *plan, char **files, int count)
     return eval_curves_write(plan) == DONE ? p.c.status : SOME_FAILED;
 }
 
-/* The model, and the text tower that --words asks. */
+/* The model, and the text tower that --words or --text asks. */
 static int open_model(struct session *session, const struct eval_settings *o)
 {
     const int status = session_open(session, &o->common);
-    if (status != DONE || o->words == VITX_AUTO)
+    if (status != DONE || !o->common.words.wanted)
         return status;
-    return session->info.units
-               ? texts_open(session, &o->common)
-               : wrong_usage("--words: the model has classes, which are asked for without it");
+    if (session->info.units)
+        return texts_open(session, &o->common);
+    return o->text ? wrong_usage("--text: the model has classes; --target names one")
+                   : wrong_usage("--words: the model has classes, which are asked for without it");
 }
 
 static int run(const void *given, char **files, int count)
@@ -455,7 +468,7 @@ static int run(const void *given, char **files, int count)
     const struct eval_settings *o = &settings;
     if (o->list)
         return eval_list_metrics();
-    settings.common.words.wanted = o->words != VITX_AUTO;
+    settings.common.words.wanted = o->text || o->words != VITX_AUTO;
     int status = check_settings(&plan, files, count);
     if (status == DONE)
         status = open_model(&plan.session, o);
@@ -478,23 +491,25 @@ const struct command cmd_eval = {
     .name = "eval",
     .summary = "Says whether maps are right: metrics of methods, over pictures.",
     .usage = "[-m MODEL] --method NAME [OPTIONS] IMAGE... | --scenes N",
-    .details = "Prints a table with a line for each method: means over the pictures, with their\n"
-               "standard errors. They say how soon the answer appears or goes in the map's order "
-               "and, with\n"
-               "a mask, how well the map finds the object. Below stand two maps that know nothing, "
-               "one of\n"
-               "random numbers and one of the centre. A useful method is better than these two.\n"
-               "docs/evaluation.md says what each metric can tell. A picture that fails is "
-               "reported and "
-               "left out.\n"
-               "\n"
-               "  vitx-cli eval -m deit_tiny --method rollout,generic,gradcam *.jpg\n"
-               "  vitx-cli eval -m deit_tiny --method generic --metric pointing,energy,iou --mask "
-               "'masks/{image}.png' *.jpg\n"
-               "  vitx-cli eval --method rollout,generic,gradcam --scenes 20\n"
-               "  vitx-cli eval -m deit_tiny --method generic --metric deletion --set "
-               "deletion.step=1792 \\\n"
-               "      --curves deletion.png --json *.jpg > values.jsonl",
+    .details =
+        "Prints a table with a line for each method: means over the pictures, with their\n"
+        "standard errors. They say how soon the answer appears or goes in the map's order "
+        "and, with\n"
+        "a mask, how well the map finds the object. Below stand two maps that know nothing, "
+        "one of\n"
+        "random numbers and one of the centre. A useful method is better than these two.\n"
+        "docs/evaluation.md says what each metric can tell. A picture that fails is "
+        "reported and "
+        "left out.\n"
+        "\n"
+        "  vitx-cli eval -m deit_tiny --method rollout,generic,gradcam *.jpg\n"
+        "  vitx-cli eval -m deit_tiny --method generic --metric pointing,energy,iou --mask "
+        "'masks/{image}.png' *.jpg\n"
+        "  vitx-cli eval --method rollout,generic,gradcam --scenes 20\n"
+        "  vitx-cli eval -m clip --method legrad,surgery --text 'a dog on the left' park.jpg\n"
+        "  vitx-cli eval -m deit_tiny --method generic --metric deletion --set "
+        "deletion.step=1792 \\\n"
+        "      --curves deletion.png --json *.jpg > values.jsonl",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

@@ -2,6 +2,7 @@
 #include "direction.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "inputs.h"
 #include "methods.h"
@@ -19,6 +20,11 @@ int direction_check(const struct direction_words *w, const char *others)
     if (of_vector && !vector)
         return wrong_usage("--score %s is for --vector, --like or --text", score_names[w->score]);
     return DONE;
+}
+
+int text_check(const char *text)
+{
+    return text[strspn(text, " \t\r\n")] ? DONE : wrong_usage("--text is empty");
 }
 
 int vector_load(float *out, int count, const char *file)

@@ -26,6 +26,8 @@ struct direction {
 int vector_load(float *out, int count, const char *file);
 /* That one thing is explained, and --score is of such. `others` names theirs, in a message. */
 int direction_check(const struct direction_words *words, const char *others);
+/* That a --text says something. */
+int text_check(const char *text);
 /* Reads the file, for a model that is open. Free it whatever comes of it. */
 int direction_load(struct direction *out, const struct direction_words *words,
                    const struct session *session, const struct common *common);

@@ -18,7 +18,7 @@ enum { BLIND = 2 }; /* how many blind maps there are */
 struct eval_settings {
     struct common common;
     struct list methods, metrics, set, boxes;
-    const char *target, *vector, *like, *mask, *other, *curves;
+    const char *target, *vector, *like, *text, *versus, *mask, *other, *curves;
     int layer, score;
     int scenes, seed, costly; /* scenes 0: pictures; seed, costly VITX_AUTO: not given */
     int words;                /* of --scenes: enum language; VITX_AUTO: asked for by class */

@@ -298,9 +298,14 @@ static int leave_colours(struct eval_plan *plan)
 int eval_plan_create(struct eval_plan *plan)
 {
     const struct eval_settings *o = plan->settings;
-    const struct direction_words words = {o->vector, o->like, o->score, 0, o->target != NULL};
+    const struct direction_words words = {o->vector, o->like, o->score, o->text != NULL,
+                                          o->target != NULL};
     if (direction_check(&words, "--target") != DONE)
         return WRONG_USAGE;
+    if (o->text && text_check(o->text) != DONE)
+        return WRONG_USAGE;
+    if (o->versus && !o->text)
+        return wrong_usage("--versus is for --text");
     int status = choose_methods(&plan->method_names, &plan->settings->methods);
     if (status == DONE)
         status = leave_colours(plan);
@@ -309,6 +314,27 @@ int eval_plan_create(struct eval_plan *plan)
     if (status == DONE)
         status = create_table(plan);
     return status == DONE ? sort_sets(plan) : status;
+}
+
+/* Whether something stands in place of a class. */
+static bool has_direction(const struct eval_settings *o)
+{
+    return o->vector || o->like || o->text || o->words != VITX_AUTO;
+}
+
+/* --text, --versus, --vector and --like. */
+static int give_direction(struct eval_plan *plan)
+{
+    const struct eval_settings *o = plan->settings;
+    const struct direction_words words = {o->vector, o->like, o->score, 0, 0};
+    const int status = direction_load(&plan->direction, &words, &plan->session, &o->common);
+    direction_give(&plan->direction, plan->opts, plan->methods);
+    for (int i = 0; i < plan->methods && o->text; i++) {
+        plan->opts[i].texts = plan->session.texts;
+        plan->opts[i].text = o->text;
+        plan->opts[i].versus_text = o->versus;
+    }
+    return status;
 }
 
 int eval_plan_methods(struct eval_plan *plan)
@@ -340,14 +366,12 @@ int eval_plan_methods(struct eval_plan *plan)
         if (method_find(&method, plan->opts[i].method) != DONE || !method.uses_target)
             continue;
         plan->opts[i].score = (vitx_score)o->score;
-        if (m->units && !o->target && !o->vector && !o->like && o->words == VITX_AUTO)
+        if (m->units && !o->target && !has_direction(o))
             return wrong_usage("%s explains an answer, and the model has no classes: it needs "
-                               "--vector, --like, or as --target a number of the embedding",
+                               "--text, --vector, --like, or as --target a number of the embedding",
                                method.name);
     }
-    const struct direction_words words = {o->vector, o->like, o->score, 0, 0};
-    const int status = direction_load(&plan->direction, &words, &plan->session, &o->common);
-    direction_give(&plan->direction, plan->opts, plan->methods);
+    const int status = give_direction(plan);
     return status == DONE ? give_set(plan->opts, plan->methods, &plan->method_set, &plan->sets)
                           : status;
 }

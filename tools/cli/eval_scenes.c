@@ -57,11 +57,12 @@ int eval_scenes_check(const struct eval_settings *o, int files)
         return DONE;
     if (files)
         return wrong_usage("--scenes draws the pictures: none can be given");
-    if (o->target || o->vector || o->like)
+    if (o->target || o->vector || o->like || o->text)
         return wrong_usage("--scenes asks for each object: --%s cannot be given",
                            o->target   ? "target"
                            : o->vector ? "vector"
-                                       : "like");
+                           : o->like   ? "like"
+                                       : "text");
     if (o->mask || o->other || o->boxes.count)
         return wrong_usage(
             "--scenes knows where the objects are: no --mask, --other or --box can be given");

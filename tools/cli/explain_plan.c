@@ -80,8 +80,8 @@ int explain_check(const struct explain_settings *o, int files)
     if (check_set(&o->set) != DONE)
         return WRONG_USAGE;
     for (int i = 0; i < o->texts.count; i++)
-        if (o->texts.items[i][strspn(o->texts.items[i], " \t\r\n")] == '\0')
-            return wrong_usage("--text is empty");
+        if (text_check(o->texts.items[i]) != DONE)
+            return WRONG_USAGE;
     if (o->versus && !o->texts.count && o->score != VITX_SCORE_AUTO &&
         o->score != VITX_SCORE_DIFFERENCE)
         return wrong_usage("--versus is for --score difference, and for --text");

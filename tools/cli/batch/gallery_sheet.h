@@ -24,8 +24,8 @@ struct gallery_picture {
     const vitx_prediction *top;
     int top_count;
     vitx_map *const *maps; /* [map_count], in the order of gallery_run.maps; NULL: there is none */
-    const char *const *labels; /* [map_count]: names of the maps' classes, or their texts, NULL: none;
-                                * may be NULL as a whole */
+    const char *const *labels; /* [map_count]: names of the maps' classes, or their texts, NULL:
+                                * none; may be NULL as a whole */
     int map_count;
     const vitx_render_opts *opts; /* [map_count]: how the maps are drawn */
     const char *report; /* the address of its page, from the gallery's folder; NULL: it has none */

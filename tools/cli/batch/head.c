@@ -136,15 +136,12 @@ static void put_names(struct text *text, const struct run *run)
     text_format(text, "\"labels\":\"%s\",", words);
 }
 
-/* Classes, and texts that are explained. */
 static void put_labels(struct text *text, const struct run *run)
 {
     if (run->session.labels)
         text_format(text, "\"labels\":\"%s\",", run->labels);
     else
         put_names(text, run);
-    if (run->texts[0])
-        text_format(text, "\"texts\":\"%s\",", run->texts);
 }
 
 bool put_head(struct text *text, const struct run *run)
@@ -164,7 +161,9 @@ bool put_head(struct text *text, const struct run *run)
                 run->classifies ? "classify " : "", run->explains ? "explain " : "",
                 run->embeds ? "embed " : "", run->measures ? "stats " : "");
     text_format(text, "\"write\":\"%s\",\"stream\":%d,", run->form->name, run->plan.listing.stream);
-    put_options(text, run);
+    put_options(text, run); /* --text among them, which says more than its digest */
+    if (run->texts[0])
+        text_format(text, "\"texts\":\"%s\",", run->texts);
     if (text->failed)
         complain(NULL, "no memory");
     return !text->failed;
