@@ -124,7 +124,8 @@ VITX_API int vitx_report_set_input(vitx_report *report, const vitx_context_info 
 /**
  * Predictions, best first, in place of those that were there.
  *
- * @param top  [k], labels are copied; entries with index -1 are left out
+ * @param top  [k], labels are copied; entries with index -1 are left out. For a model without
+ *             classes: labels that are texts, as vitx_classify_texts() gives them
  * @param k    1 to 100
  */
 VITX_API int vitx_report_add_predictions(vitx_report *report, const vitx_prediction *top, int k);

@@ -63,6 +63,12 @@ int vitx_report_get_predictions(vitx_prediction *top, int k, vitx_report *report
     return VITX_OK;
 }
 
+bool vx_report_probable(const vitx_report *report)
+{
+    const vx_arch *a = &report->model->arch;
+    return a->units || a->outputs != VITX_OUTPUTS_NONE;
+}
+
 double vx_report_length(const float *values, int count)
 {
     double square = 0;

@@ -104,7 +104,7 @@ static int put_map(vx_sink *out, const char *before, const vx_report_map *m)
 
 static int put_predictions(vx_sink *out, const vitx_report *r, const vx_report_picture *p)
 {
-    const bool probable = r->model->arch.outputs != VITX_OUTPUTS_NONE;
+    const bool probable = vx_report_probable(r);
     VX_TRY(vx_sink_text(out, ",\"predictions\":["));
     for (int i = 0; i < p->predictions; i++) {
         const vitx_prediction *t = &p->top[i];

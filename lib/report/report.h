@@ -93,6 +93,8 @@ int vx_report_copy(char **out, const vitx_report *report, const char *text);
 int vx_report_predict(vitx_report *report, vx_report_picture *p, const vitx_prediction *top, int k);
 void vx_report_drop_predictions(vx_report_picture *p, const vitx_hooks *hooks);
 double vx_report_length(const float *values, int count);
+/* Whether predictions have probabilities: those of a model without classes are of labels. */
+bool vx_report_probable(const vitx_report *report);
 void vx_report_free_absent(vx_report_absent *absent, const vitx_hooks *hooks);
 
 /* ------------------------------------------------------------------ place.c ---------------- */

@@ -76,7 +76,7 @@ static int put_row(vx_sink *out, const vitx_prediction *top, bool probable)
 
 static int put_predictions(vx_sink *out, const vitx_report *r, const vx_report_picture *p)
 {
-    const bool probable = r->model->arch.outputs != VITX_OUTPUTS_NONE;
+    const bool probable = vx_report_probable(r);
     if (p->predictions == 0)
         return VITX_OK;
     VX_TRY(vx_sink_printf(out,
