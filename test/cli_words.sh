@@ -180,6 +180,34 @@ done
 right explain -m $clip --method gradcam --text '</script><b>cat' -o "$folder/safe.html" $picture
 ! grep -q '</script><b>cat' "$folder/safe.html" || fail "a text ends the page's script"
 
+check "maps of texts are measured"
+# ends_at FACT ARGUMENT...: the curve of insertion ends at what the whole picture has: what explain says of it
+ends_at() {
+    local fact=$1
+    shift
+    right eval --method legrad --metric insertion --set insertion.step=500 --no-baselines --quiet --curves "$folder/curve.npy" "$@" $picture
+    local last
+    last=$(tail -c 4 "$folder/curve.npy" | od -An -tf4)
+    right explain --method legrad --json "$@" $picture
+    near "$last" "$(grep -oE "\"$fact\":$number" "$out" | head -1 | cut -d: -f2)" || fail "the curve ends at $last, not at $fact"
+}
+for kind in clip chinese-clip siglip; do
+    ends_at text_value -m $words/$kind --text $dog
+    ends_at value -m $words/$kind --text $dog --versus 'a photo of a cat'
+    ends_at value -m $words/$kind --text $dog --score dot
+done
+ends_at text_value --text 'a red star' # the bundled pair
+right eval -m $clip --method legrad,rollout --metric all --text $dog --json $picture
+out_lines 4
+out_has "^\{\"image\":\"$picture\",\"method\":\"legrad\",\"target\":null,\"label\":\"$dog\",\"probability\":null,\"values\":\{\"insertion\":$number,.*\"randomisation\":$number"
+wrong "--text is empty" eval -m $clip --method legrad --text ' ' $picture
+wrong "--versus is for --text" eval -m $clip --method legrad --versus cat --like $picture $picture
+wrong "one of them" eval -m $clip --method legrad --text cat --like $picture $picture
+wrong "is for --score cosine or dot" eval -m $clip --method legrad --text cat --score logit $picture
+wrong "the model has classes" eval -m $model --method legrad --text cat $picture
+wrong "--text cannot be given" eval -m $clip --scenes 2 --words en --method legrad --text cat
+wrong "it needs --text" eval -m $clip --method legrad $picture
+
 check "scenes asked for in words"
 for language in en zh; do
     right eval -m $clip --scenes 2 --words $language --method legrad --metric pointing,follows --no-baselines --json
