@@ -31,11 +31,11 @@ typedef struct vitx_evaluate_opts {
     int set_count;
     const vitx_explain_opts *explain; /**< how the map was made, for metrics that explain again
                                            (vitx_metric_info.needs_explain); target and score
-                                           come from the map. If `explain` has a vector or a
-                                           picture (like), curves show the cosine with that
+                                           come from the map. If `explain` has a vector, a text
+                                           or a picture (like), curves show the cosine with that
                                            vector in place of a class's score; the first such
                                            `explain` of a call counts. Needed for maps that
-                                           explain a vector or picture, useful for
+                                           explain a vector, text or picture, useful for
                                            vitx_map_of_values(). Else `explain` may be NULL     */
     const uint8_t *mask;     /**< [mask_height, mask_width], where the object is (nonzero): one
                                   value per pixel of the picture. For metrics that need a mask  */

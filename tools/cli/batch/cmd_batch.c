@@ -44,8 +44,9 @@ static const struct option options[] = {
      .kind = OPTION_NAMES,
      AT(deeds),
      .value = "NAME[,NAME...]",
-     .help = "classify, explain, embed, stats (default: what the model gives, and explain with "
-             "--method)"},
+     .help =
+         "classify, explain, embed, stats (default: what the model or --label gives, and explain "
+         "with --method)"},
     {.name = "write",
      .kind = OPTION_CHOICE,
      AT(form),
@@ -493,6 +494,9 @@ const struct command cmd_batch = {
         "  vitx-cli batch --out maps --method rollout --write tar photos.tar\n"
         "  vitx-cli batch --out maps --method rollout --shard 0/4 photos/    (and 1/4, 2/4, 3/4 "
         "elsewhere)\n"
+        "  vitx-cli batch -m clip --out dogs --label 'a dog' --label 'no dog' --method legrad "
+        "--text 'a "
+        "dog' --write tar photos/\n"
         "\n"
         "Exit status: 0 all done; 1 done, some pictures failed; 2 wrong usage, or another plan; 75 "
         "stopped (a signal, a full disk, a shard that another worker does): the same command goes "
