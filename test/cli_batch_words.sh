@@ -172,6 +172,18 @@ for i in $moments; do
     same whole killed
 done
 
+check "asked to end while labels become vectors"
+seq -f 'a photo of thing number %.0f' 100000 > many.txt
+"$program" batch --quiet --out ended -m "$pair" --labels many.txt --label-cache no in > "$out" 2> "$err" &
+worker=$!
+sleep 0.5
+kill -TERM $worker
+wait $worker
+status=$?
+gives 75
+err_lines 1
+err_has "stopped"
+
 check "several workers"
 for i in 1 0; do
     batch --out half --shard $i/2 --threads 1 "${all[@]}" --write tar --gallery --pages in

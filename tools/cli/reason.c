@@ -61,6 +61,9 @@ int refused(int code, const char *what)
 {
     if (code == VITX_INVALID)
         return wrong_usage("%s", reason());
-    complain_last(what);
+    if (code == VITX_CANCELLED)
+        complain(NULL, "stopped");
+    else
+        complain_last(what);
     return SOME_FAILED;
 }

@@ -9,7 +9,7 @@ const char *reason(void);
  * nothing). */
 void complain_last(const char *what);
 /* The same of a call that gave this code; an exit status. VITX_INVALID is wrong usage, which is
- * said without `what`. */
+ * said without `what`; of VITX_CANCELLED it is said that the work was stopped. */
 int refused(int code, const char *what);
 /* "picture: method: why", without the method if `why` begins with it. */
 void complain_of(const char *picture, const char *method, const char *why);

@@ -7,6 +7,7 @@
 #include "run.h"
 #include "sink.h"
 #include "tools/cli/labels.h"
+#include "tools/cli/progress.h"
 
 enum { MOST_LANES = 64, GPU_LANES = 2, SLOTS_A_THREAD = 3 };
 
@@ -148,7 +149,9 @@ static int open_texts(struct run *run)
         status = labels_open(&run->session, &each, run->labels);
     if (status == DONE && texts)
         status = texts_open(&run->session, &each);
-    return status == DONE && texts ? put_texts(run) : status;
+    if (status == DONE && texts)
+        status = put_texts(run);
+    return status != DONE && progress_interrupted() ? STOPPED : status;
 }
 
 /* ------------------------------------------------------------------ --name ----------------- */
