@@ -60,6 +60,11 @@ static const struct golden {
      VX_TEXT_ID, 2, -1, VX_CLEAN_WHITESPACE, false, true, false, true, VX_ACT_GELU, 1e-6f, 12, 2},
     {"siglip-open-clip", "SigLIP", "SigLIP: 2 blocks, width 24, 12 tokens, 100 ids", VX_TEXT_LAST,
      2, -1, VX_CLEAN_CANONICALIZE, true, false, false, true, VX_ACT_GELU_TANH, 1e-6f, 12, 2},
+    {"siglip-big-vision", "SigLIP", "SigLIP: 2 blocks, width 36, 12 tokens, 100 ids", VX_TEXT_LAST,
+     -1, 1, VX_CLEAN_CANONICALIZE, true, false, false, true, VX_ACT_GELU_TANH, 1e-6f, 12, 3},
+    {"siglip-big-vision-scan", "SigLIP", "SigLIP: 2 blocks, width 36, 12 tokens, 100 ids",
+     VX_TEXT_LAST, -1, 1, VX_CLEAN_CANONICALIZE, true, false, false, true, VX_ACT_GELU_TANH, 1e-6f,
+     12, 3},
     {"cn-clip", "Chinese-CLIP", "Chinese-CLIP: 2 blocks, width 64, 52 tokens, 100 ids",
      VX_TEXT_FIRST, -1, 0, VX_CLEAN_NONE, false, false, true, true, VX_ACT_GELU, 1e-12f, 52, 1},
 };
@@ -653,7 +658,7 @@ START_TEST(test_text__is_none)
     refuse_text("test/golden/models/clip-hf", VITX_UNSUPPORTED, "the picture half only (clip");
     refuse_text("test/golden/models/siglip-timm", VITX_UNSUPPORTED, "as timm's files do");
     refuse_text("test/golden/models/siglip-big-vision", VITX_UNSUPPORTED,
-                "big_vision's, in NumPy's archive");
+                "big_vision's, but not SigLIP's");
     refuse_text("/nowhere", VITX_IO, "/nowhere");
     try_open(golden_text("clip-hf-text"), VITX_UNSUPPORTED, "text part");
     vitx_model_info info = VITX_MODEL_INFO_INIT;

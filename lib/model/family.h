@@ -184,7 +184,9 @@ extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_h
     vx_naming_hf_beit, vx_naming_hf_aimv2, vx_naming_hf_internvl, vx_naming_internvit,
     vx_naming_hf_clip, vx_naming_hf_clip_class, vx_naming_hf_siglip, vx_naming_hf_siglip_class,
     vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_cn_clip, vx_naming_google,
-    vx_naming_big_vision, vx_naming_torchvision, vx_naming_mmpretrain;
+    vx_naming_big_vision, vx_naming_big_vision_texts, vx_naming_torchvision, vx_naming_mmpretrain;
+/* The table of tokens in an archive of big_vision's, perhaps behind "params/". */
+#define VX_BIG_VISION_TOKENS "txt/Embed_0/embedding"
 /* Of transformers' image processors of those classes; DINOv3's resizes floats. */
 extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_dinov3_processor,
     vx_hf_tips_processor, vx_hf_sapiens_processor, vx_hf_clip_processor, vx_hf_siglip_processor;

@@ -17,19 +17,25 @@
  * below the other; they are shown as Transformer/encoderblock_0/..., _1/... Files with another
  * prefix than the model's hold other things (an optimizer, a text tower), which are dropped.
  *
+ * The text tower of SigLIP (models/proj/image_text/text_transformer.py) has the same blocks below
+ * Encoder_0/, and its table of tokens as it is; text_big_vision.c says what its files mean.
+ *
  * eps is 1e-6 and GELU is exact, as in timm and transformers: their published numbers for these
- * weights are those; of some sizes of SigLIP timm's GELU is the tanh approximation. pre_logits, a
- * layer of models trained on ImageNet-21k, is left out as timm does. config.json, if there is one,
- * is timm's.
+ * weights are those; of some sizes of SigLIP timm's GELU is the tanh approximation, and that of
+ * both towers together is, as in Flax and in transformers' SiglipModel. pre_logits, a layer of
+ * models trained on ImageNet-21k, is left out as timm does. config.json, if there is one, is
+ * timm's.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "model/npz.h"
 #include "model/recipe.h"
 
 #define MAX_TENSORS (1 << 17) /* after unstacking  */
 #define MAX_NAMES (1u << 24)  /* bytes, after that  */
-#define STACKED "Transformer/encoderblock/"
+#define PICTURES "Transformer/"
+#define TEXTS "Encoder_0/"
 
 static const char *const harmless_names[] = {"*pre_logits/", NULL};
 
@@ -51,6 +57,7 @@ static const struct {
     {"/Dense_0/kernel", 2, {1, 0}, {1, 1}, -1},
     {"/Dense_1/kernel", 2, {1, 0}, {1, 1}, -1},
     {"head/kernel", 2, {1, 0}, {1, 1}, -1},
+    {"txt/pos_embedding", 3, {0, 1, 2}, {2, 1}, -1},
 };
 
 static bool ends_in(const char *text, const char *end)
@@ -64,29 +71,43 @@ static bool ends_in(const char *text, const char *end)
 /* Room for as many digits as a block's number has, and for '_'. */
 #define DIGITS 5
 
+/* Where the blocks of a tower lie. */
 typedef struct stack {
-    const char *prefix;
-    size_t length; /* of the prefix */
+    const char *prefix; /* of the tower */
+    size_t length;      /* of the prefix */
+    const char *blocks; /* of the blocks behind it */
+    bool alone;         /* what is not under the prefix is dropped */
 } stack;
 
-static bool is_stacked(const stack *s, const vx_tensor *t)
+static bool is_under(const stack *s, const vx_tensor *t)
 {
-    return strncmp(t->name + s->length, STACKED, sizeof STACKED - 1) == 0;
+    return strncmp(t->name, s->prefix, s->length) == 0;
+}
+
+/* What follows "encoderblock/" in the name of a tensor that holds all blocks; NULL: of others. */
+static const char *stacked(const stack *s, const vx_tensor *t)
+{
+    static const char all[] = "encoderblock/";
+    const size_t n = strlen(s->blocks);
+    if (!is_under(s, t) || strncmp(t->name + s->length, s->blocks, n) != 0)
+        return NULL;
+    const char *const rest = t->name + s->length + n;
+    return strncmp(rest, all, sizeof all - 1) == 0 ? rest + sizeof all - 1 : NULL;
 }
 
 /* How many tensors a tensor becomes, and the bytes of their names. */
 static int measure(uint64_t *count, size_t *bytes, const stack *s, const vx_tensor *t,
                    const char *path)
 {
-    if (strncmp(t->name, s->prefix, s->length) != 0)
+    if (s->alone && !is_under(s, t))
         return VITX_OK;
-    const bool stacked = is_stacked(s, t);
-    if (stacked && t->rank == 0)
+    const bool all = stacked(s, t);
+    if (all && t->rank == 0)
         return vx_fail_in(VITX_FORMAT, path, "tensor %.100s has no dimension of blocks", t->name);
-    if (stacked && t->shape[0] > VX_MAX_DEPTH)
+    if (all && t->shape[0] > VX_MAX_DEPTH)
         return vx_fail_in(VITX_UNSUPPORTED, path, "tensor %.100s: at most %d blocks are supported",
                           t->name, VX_MAX_DEPTH);
-    const uint64_t n = stacked ? (uint64_t)t->shape[0] : 1;
+    const uint64_t n = all ? (uint64_t)t->shape[0] : 1;
     *count += n;
     *bytes += (size_t)n * (strlen(t->name) + DIGITS + 1); /* names in zip have 16 bits of length */
     if (*count > MAX_TENSORS || *bytes > MAX_NAMES)
@@ -96,37 +117,35 @@ static int measure(uint64_t *count, size_t *bytes, const stack *s, const vx_tens
     return VITX_OK;
 }
 
-static void add_blocks(vx_container *to, const stack *s, const vx_tensor *t)
+static void add_blocks(vx_container *to, const vx_tensor *t, const char *rest)
 {
-    const char *const rest = t->name + s->length + sizeof STACKED - 1;
     for (uint64_t i = 0; i < (uint64_t)t->shape[0]; i++) {
         vx_tensor *one = &to->tensors[to->count++];
         char *const name = to->names + to->names_size;
         *one = *t;
         one->name = name;
         vx_tensor_slice(one, i);
-        to->names_size +=
-            1 + (size_t)snprintf(name, strlen(t->name) + DIGITS + 1, "%s%.*s_%d/%s", s->prefix,
-                                 (int)sizeof STACKED - 2, STACKED, (int)i, rest);
+        to->names_size += 1 + (size_t)snprintf(name, strlen(t->name) + DIGITS + 1, "%.*s_%d/%s",
+                                               (int)(rest - 1 - t->name), t->name, (int)i, rest);
     }
 }
 
-/* Drops what is not under the prefix, and makes one tensor a block of those that hold all. */
-static int unstack(vx_container *c, const char *prefix)
+/* Makes one tensor a block of those that hold all. */
+static int unstack(vx_container *c, const stack *s)
 {
-    const stack s = {prefix, strlen(prefix)};
     uint64_t count = 0;
     size_t bytes = 0;
     for (int i = 0; i < c->count; i++)
-        VX_TRY(measure(&count, &bytes, &s, &c->tensors[i], c->path));
+        VX_TRY(measure(&count, &bytes, s, &c->tensors[i], c->path));
     vx_container next = {.hooks = c->hooks, .path = c->path};
     VX_TRY(vx_container_grow(&next, (int)count, bytes));
     for (int i = 0; i < c->count; i++) {
         const vx_tensor *t = &c->tensors[i];
-        if (strncmp(t->name, prefix, s.length) != 0)
+        const char *const rest = stacked(s, t);
+        if (s->alone && !is_under(s, t))
             continue;
-        if (is_stacked(&s, t)) {
-            add_blocks(&next, &s, t);
+        if (rest) {
+            add_blocks(&next, t, rest);
         } else {
             next.tensors[next.count] = *t;
             next.tensors[next.count++].name = vx_container_keep(&next, t->name, strlen(t->name));
@@ -138,7 +157,7 @@ static int unstack(vx_container *c, const char *prefix)
     c->count = next.count;
     c->names = next.names;
     c->names_size = next.names_size;
-    return VITX_OK;
+    return vx_container_sort(c);
 }
 
 /* -------------------------------------------------------------------------- shapes -------- */
@@ -204,22 +223,24 @@ static bool is_tanh(const vx_container *c, const char *prefix)
 /* What only the names of a config.json of timm's say otherwise; and that the head of one tower of
  * two projects into what they share. */
 static void read_tower(vx_hints *hints, const vx_container *c, const char *prefix,
-                       const vx_config *config)
+                       const vx_config *config, bool texts)
 {
     if (hints->from_act == VITX_FROM_DEFAULT && !vx_naming_timm.architecture(config) &&
-        is_tanh(c, prefix)) {
+        (texts || is_tanh(c, prefix))) {
         hints->act = VX_ACT_GELU_TANH;
         hints->from_act = VITX_FROM_TENSORS;
     }
-    hints->units = hints->units || ends_in(prefix, "/img/");
+    hints->units = hints->units || ends_in(prefix, "img/");
 }
 
 static int arrange(vx_container *c, vx_hints *hints, const char *prefix, const vx_config *config)
 {
+    const stack s = {prefix, strlen(prefix), PICTURES, .alone = true};
+    const bool texts = vx_container_find(c, "params/" VX_BIG_VISION_TOKENS) ||
+                       vx_container_find(c, VX_BIG_VISION_TOKENS);
     int told = 0;
-    VX_TRY(unstack(c, prefix));
-    VX_TRY(vx_container_sort(c));
-    read_tower(hints, c, prefix, config);
+    VX_TRY(unstack(c, &s));
+    read_tower(hints, c, prefix, config, texts);
     VX_TRY(
         vx_config_int(&told, NULL, config->model_args, "num_heads", 1, 65536, config->config_path));
     for (int i = 0; i < c->count; i++) {
@@ -231,6 +252,24 @@ static int arrange(vx_container *c, vx_hints *hints, const char *prefix, const v
     if (told && hints->from_heads == VITX_FROM_TENSORS && told != hints->heads)
         return vx_fail_in(VITX_FORMAT, config->config_path,
                           " says num_heads is %d, but in %s it is %d", told, c->path, hints->heads);
+    return VITX_OK;
+}
+
+/* The text tower; the pictures' is left as it is. The table of tokens is read row by row. */
+static int arrange_texts(vx_container *c, vx_hints *hints, const char *prefix,
+                         const vx_config *config)
+{
+    const stack s = {prefix, strlen(prefix), TEXTS, .alone = false};
+    (void)config;
+    VX_TRY(unstack(c, &s));
+    for (int i = 0; i < c->count; i++) {
+        vx_tensor *t = &c->tensors[i];
+        if (!is_under(&s, t))
+            continue;
+        VX_TRY(permute(t, hints, c));
+        if (ends_in(t->name, VX_BIG_VISION_TOKENS))
+            vx_npz_show_bytes(t);
+    }
     return VITX_OK;
 }
 
@@ -253,21 +292,28 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
 
 /* The two differ in the numbers that Flax gave to the layers of a block, and in the positions:
  * big_vision adds them before the class token is there. */
-#define BLOCK "*Transformer/encoderblock_#/"
+#define BLOCKS(blocks, attention, norm2, mlp)                                                      \
+    [VX_NORM_W] = "*" blocks "encoder_norm/scale", [VX_NORM_B] = "*" blocks "encoder_norm/bias",   \
+    [VX_HEAD_W] = "*head/kernel", [VX_HEAD_B] = "*head/bias",                                      \
+    [VX_NORM1_W] = BLOCK(blocks) "LayerNorm_0/scale",                                              \
+    [VX_NORM1_B] = BLOCK(blocks) "LayerNorm_0/bias",                                               \
+    [VX_Q_W] = BLOCK(blocks) attention "query/kernel",                                             \
+    [VX_Q_B] = BLOCK(blocks) attention "query/bias",                                               \
+    [VX_K_W] = BLOCK(blocks) attention "key/kernel",                                               \
+    [VX_K_B] = BLOCK(blocks) attention "key/bias",                                                 \
+    [VX_V_W] = BLOCK(blocks) attention "value/kernel",                                             \
+    [VX_V_B] = BLOCK(blocks) attention "value/bias",                                               \
+    [VX_PROJ_W] = BLOCK(blocks) attention "out/kernel",                                            \
+    [VX_PROJ_B] = BLOCK(blocks) attention "out/bias", [VX_NORM2_W] = BLOCK(blocks) norm2 "scale",  \
+    [VX_NORM2_B] = BLOCK(blocks) norm2 "bias", [VX_FC1_W] = BLOCK(blocks) mlp "Dense_0/kernel",    \
+    [VX_FC1_B] = BLOCK(blocks) mlp "Dense_0/bias",                                                 \
+    [VX_FC2_W] = BLOCK(blocks) mlp "Dense_1/kernel",                                               \
+    [VX_FC2_B] = BLOCK(blocks) mlp "Dense_1/bias",
+#define BLOCK(blocks) "*" blocks "encoderblock_#/"
 #define NAMES(positions, attention, norm2, mlp)                                                    \
+    BLOCKS(PICTURES, attention, norm2, mlp)                                                        \
     [VX_PATCH_W] = "*embedding/kernel", [VX_PATCH_B] = "*embedding/bias",                          \
-    [VX_CLASS_TOKEN] = "*cls", [VX_POSITIONS] = (positions),                                       \
-    [VX_NORM_W] = "*Transformer/encoder_norm/scale",                                               \
-    [VX_NORM_B] = "*Transformer/encoder_norm/bias", [VX_HEAD_W] = "*head/kernel",                  \
-    [VX_HEAD_B] = "*head/bias", [VX_NORM1_W] = BLOCK "LayerNorm_0/scale",                          \
-    [VX_NORM1_B] = BLOCK "LayerNorm_0/bias", [VX_Q_W] = BLOCK attention "query/kernel",            \
-    [VX_Q_B] = BLOCK attention "query/bias", [VX_K_W] = BLOCK attention "key/kernel",              \
-    [VX_K_B] = BLOCK attention "key/bias", [VX_V_W] = BLOCK attention "value/kernel",              \
-    [VX_V_B] = BLOCK attention "value/bias", [VX_PROJ_W] = BLOCK attention "out/kernel",           \
-    [VX_PROJ_B] = BLOCK attention "out/bias", [VX_NORM2_W] = BLOCK norm2 "scale",                  \
-    [VX_NORM2_B] = BLOCK norm2 "bias", [VX_FC1_W] = BLOCK mlp "Dense_0/kernel",                    \
-    [VX_FC1_B] = BLOCK mlp "Dense_0/bias", [VX_FC2_W] = BLOCK mlp "Dense_1/kernel",                \
-    [VX_FC2_B] = BLOCK mlp "Dense_1/bias",
+    [VX_CLASS_TOKEN] = "*cls", [VX_POSITIONS] = (positions),
 
 #define MAP "*MAPHead_0/"
 #define MAP_ATTENTION MAP "MultiHeadDotProductAttention_0/"
@@ -308,4 +354,18 @@ const vx_naming vx_naming_big_vision = {
     .read_hints = read_hints,
     .arrange = arrange,
     .read_recipe = read_recipe,
+};
+
+static const char *const harmless_texts[] = {"params/img/", "params/t", "params/b", "img/",
+                                             "t",           "b",        NULL};
+
+const vx_naming vx_naming_big_vision_texts = {
+    .name = "big_vision",
+    .title = "Google's big_vision",
+    .names = {BLOCKS(TEXTS, "MultiHeadDotProductAttention_0/", "LayerNorm_1/",
+                     "MlpBlock_0/")[VX_TOKENS] = "*Embed_0/embedding",
+              [VX_PLACES] = "*pos_embedding"},
+    .harmless = harmless_texts,
+    .code_tells = true,
+    .arrange = arrange_texts,
 };

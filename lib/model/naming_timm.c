@@ -403,10 +403,11 @@ static int read_filter(vitx_recipe *out, const vx_config *config)
  * both sides exactly; "border": both sides within, the rest has the mean's colour. timm up to
  * 1.0.29 resized to inputs that are not square bilinearly, whatever `interpolation` said; 1.0.31,
  * followed here, uses the filter that it names. */
-static int read_resize(vitx_recipe *out, const vx_config *config, double default_pct)
+static int read_resize(vitx_recipe *out, const vx_config *config, const vx_recipe_defaults *silent)
 {
-    const char *mode = "center", *path = config->config_path;
-    double crop_pct = default_pct;
+    const bool squash = !config->pretrained && silent->resize == VITX_RESIZE_EXACT;
+    const char *mode = squash ? "squash" : "center", *path = config->config_path;
+    double crop_pct = silent->crop_pct;
     bool found_pct, found_mode;
     VX_TRY(
         vx_config_number(&crop_pct, &found_pct, config->pretrained, "crop_pct", 0.01, 100, path));
@@ -456,7 +457,7 @@ int vx_timm_read_recipe(vitx_recipe *out, const vx_config *config, const vx_dial
     VX_TRY(read_input_size(&out->input_height, &out->input_width, &found, config));
     if (found)
         out->from_input = VITX_FROM_CONFIG;
-    VX_TRY(read_resize(out, config, silent->crop_pct));
+    VX_TRY(read_resize(out, config, silent));
     VX_TRY(read_filter(out, config));
     VX_TRY(vx_config_rgb(out->mean, &found, config->pretrained, "mean", -1e6, 1e6, path));
     out->from_mean = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;

@@ -343,6 +343,16 @@ int vx_npz_take_zip(vx_npz *npz, vx_zip *zip)
     return VITX_OK;
 }
 
+void vx_npz_show_bytes(vx_tensor *t)
+{
+    const vx_zip_member *m = t->npz && t->member >= 0 ? &t->npz->zip.members[t->member] : NULL;
+    if (!m || m->method != 0 || t->axes || t->big)
+        return;
+    t->offset += m->offset;
+    t->npz = NULL;
+    t->member = -1;
+}
+
 void vx_npz_rest(vx_npz *npz)
 {
     if (!npz)

@@ -12,6 +12,10 @@ int vx_npz_new(vx_npz **out, const vitx_hooks *hooks);
  * is one already. */
 int vx_npz_take_zip(vx_npz *npz, vx_zip *zip);
 
+/* A tensor whose elements lie in the file as they are, in C order, is read there from now on, any
+ * part of it by itself: nothing is kept at hand, and no checksum is compared. Others stay. */
+void vx_npz_show_bytes(vx_tensor *tensor);
+
 /* A tensor's elements, in the order of its axes and the file's type. They stay until another tensor
  * is asked for. */
 int vx_npz_load(const void **out, const vx_tensor *tensor);

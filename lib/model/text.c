@@ -57,6 +57,8 @@ static int read_headers(vitx_model *m, const vx_text_kind **kind, const vx_confi
         hints.heads = opts->heads;
         hints.from_heads = VITX_FROM_OPTIONS;
     }
+    if (m->naming->arrange)
+        VX_TRY(m->naming->arrange(m->container, &hints, match.prefix, config));
     VX_TRY(vx_text_bind(&m->found, &m->arch, &m->text, *kind, &match, &hints, &files));
     m->from_eps = hints.from_eps;
     m->from_act = hints.from_act;
@@ -71,7 +73,8 @@ static int refuse_none(const vitx_model *m, const vx_config *config)
     if (!vx_family_find(&match, m->container, config))
         return vx_fail_in(VITX_UNSUPPORTED, m->path,
                           "holds no text tower that vitx knows (transformers' CLIP, SigLIP, "
-                          "Chinese-CLIP, AltCLIP and MetaCLIP 2, open_clip's, cn_clip's)");
+                          "Chinese-CLIP, AltCLIP and MetaCLIP 2, open_clip's, cn_clip's, "
+                          "big_vision's SigLIP)");
     if (strcmp(match.dialect->naming->name, "timm") == 0)
         return vx_fail_in(VITX_UNSUPPORTED, m->path,
                           "holds the picture half only, as timm's files do: there is no text "

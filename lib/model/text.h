@@ -8,7 +8,8 @@
  *
  *      kinds    transformers' CLIPModel, CLIPTextModel[WithProjection], SiglipModel (also siglip2,
  *               whose text tower is the same), ChineseCLIPModel, AltCLIPModel, MetaClip2Model;
- *               OpenAI's and open_clip's CLIP, open_clip's custom text; cn_clip's
+ *               OpenAI's and open_clip's CLIP, open_clip's custom text; cn_clip's; SigLIP in
+ *               big_vision's archives
  *
  * Whatever the files ask for that is not done here is refused by its name.
  */

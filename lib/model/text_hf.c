@@ -112,7 +112,7 @@ static int has_second(bool *out, const vx_text_files *files)
         *out = *out || strncmp(class, "SiglipTokenizer", 15) != 0;
         return VITX_OK;
     }
-    VX_TRY(vx_text_has_file(&pieces, files, "spiece.model"));
+    VX_TRY(vx_text_has_pieces(&pieces, files));
     VX_TRY(vx_text_has_file(&json, files, "tokenizer.json"));
     VX_TRY(vx_text_has_file(&plain, files, "tokenizer.model"));
     *out = !pieces && (json || plain);
@@ -122,7 +122,7 @@ static int has_second(bool *out, const vx_text_files *files)
 /* SigLIP's texts lose their punctuation, those of SigLIP 2 their capitals alone, which
  * transformers' class does where older files leave it out. A pad of SigLIP is the token that ends a
  * text, whatever spiece.model calls a pad. */
-static int read_clean(vx_text_rules *rules, const vx_text_files *files)
+int vx_text_read_siglip(vx_text_rules *rules, const vx_text_files *files)
 {
     bool second, json, lowered = false;
     VX_TRY(has_second(&second, files));
@@ -143,7 +143,7 @@ static int read_siglip(vx_text_rules *rules, vx_hints *hints, const vx_text_file
     rules->sigmoid = true;
     VX_TRY(vx_text_hf_read(hints, files, "gelu_pytorch_tanh", 1e-6, 12));
     hints->has_head = true;
-    return read_clean(rules, files);
+    return vx_text_read_siglip(rules, files);
 }
 
 /* -------------------------------------------------------------------------- names --------- */

@@ -18,7 +18,7 @@ static const vx_text_kind *const kinds[] = {
 static const struct {
     const char *begins, *what;
 } foreign[] = {
-    {"params/txt/", "big_vision's, in NumPy's archive"},
+    {"params/txt/", "big_vision's, but not SigLIP's"},
     {"text.cls_emb", "CoCa's, with a token of its own behind the text (embed_cls)"},
     {"text.transformer.embeddings.", "a tower of transformers within open_clip (hf_model_name)"},
     {"text.transformer.encoder.", "a tower of transformers within open_clip (hf_model_name)"},
@@ -91,6 +91,12 @@ int vx_text_kind_find(const vx_text_kind **kind, vx_dialect *dialect, const vx_t
 }
 
 /* -------------------------------------------------------------------------- files --------- */
+
+int vx_text_has_pieces(bool *out, const vx_text_files *files)
+{
+    VX_TRY(vx_text_has_file(out, files, "spiece.model"));
+    return *out ? VITX_OK : vx_text_has_file(out, files, "sentencepiece.model");
+}
 
 int vx_text_has_file(bool *out, const vx_text_files *files, const char *name)
 {

@@ -3,7 +3,7 @@
  * vx_arch and vx_text_rules.
  *
  * A kind is a library's way of writing one sort of tower: a naming whose only parts are names,
- * base and harmless tensors, and a function that reads the configuration. A new kind is one const
+ * base, harmless tensors and arrange, and a function that reads the configuration. A new kind is one const
  * vx_text_kind and one row in text_kinds.def.
  */
 #ifndef VX_MODEL_TEXT_KINDS_H
@@ -67,6 +67,10 @@ int vx_text_hf_read(vx_hints *out, const vx_text_files *files, const char *act, 
 int vx_text_read_limit(int *out, const vx_text_files *files);
 /* Its tokenizer_class; "" where it says none. */
 int vx_text_read_class(char *out, size_t size, const vx_text_files *files);
+/* SigLIP's rules->pad and rules->clean as transformers has them, by the tokenizer's files. */
+int vx_text_read_siglip(vx_text_rules *rules, const vx_text_files *files);
+/* Whether the folder has a model of SentencePiece as T5 and SigLIP have it. */
+int vx_text_has_pieces(bool *out, const vx_text_files *files);
 /* Whether the folder has a file. */
 int vx_text_has_file(bool *out, const vx_text_files *files, const char *name);
 

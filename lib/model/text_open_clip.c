@@ -133,7 +133,7 @@ static int read_tokenizer(vx_text_rules *rules, const vx_text_files *files)
                           "and canonicalize",
                           clean);
     rules->clean = cleans[i].clean;
-    VX_TRY(vx_text_has_file(&pieces, files, "spiece.model"));
+    VX_TRY(vx_text_has_pieces(&pieces, files));
     VX_TRY(vx_text_has_file(&json, files, "tokenizer.json"));
     rules->pad = !name ? 0 : pieces && !json ? 1 : -1;
     return VITX_OK;

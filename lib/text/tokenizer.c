@@ -134,6 +134,7 @@ static const struct {
     {"vocab.json", vocab_merges},
     {"vocab.txt", vocab_txt},
     {"spiece.model", spiece},
+    {"sentencepiece.model", spiece},
     {"sentencepiece.bpe.model", xlmr},
     {"tokenizer.model", spiece},
     {"bpe_simple_vocab_16e6.txt", simple_vocab},
@@ -256,7 +257,8 @@ static int open_at(vx_tokenizer *t, place *p)
     }
     return vx_fail_in(VITX_IO, p->folder,
                       "no tokenizer lies there: none of tokenizer.json, vocab.json, vocab.txt, "
-                      "spiece.model, sentencepiece.bpe.model, tokenizer.model, "
+                      "spiece.model, sentencepiece.model, sentencepiece.bpe.model, "
+                      "tokenizer.model, "
                       "bpe_simple_vocab_16e6.txt.gz");
 }
 

@@ -2,8 +2,9 @@
  * text/tokenizer.h: from a text to the token ids that a text tower reads.
  *
  * Which files are read, in this order: tokenizer.json, vocab.json with merges.txt, vocab.txt,
- * spiece.model, sentencepiece.bpe.model, tokenizer.model, bpe_simple_vocab_16e6.txt[.gz]. The ids
- * are those of transformers (the Rust tokenizers), and for spiece.model those of sentencepiece.
+ * spiece.model, sentencepiece.model, sentencepiece.bpe.model, tokenizer.model,
+ * bpe_simple_vocab_16e6.txt[.gz]. The ids are those of transformers (the Rust tokenizers), and for
+ * spiece.model those of sentencepiece.
  * Whatever a tokenizer.json asks for that is not done here is refused by its name.
  */
 #ifndef VX_TEXT_TOKENIZER_H

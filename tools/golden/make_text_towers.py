@@ -7,7 +7,8 @@ in float64.
     venv/bin/python tools/golden/make_text_towers.py [MODEL...]
 
 Every model is made and saved by its library (transformers' save_pretrained, open_clip's state dict and
-configuration, torch.save of cn_clip's state dict as its training writes it). The expected values come
+configuration, torch.save of cn_clip's state dict as its training writes it); big_vision's files are made of a
+model of transformers, and open_clip's loader of them reads the same. The expected values come
 from the library's own code run in double on the weights as they stand in the file. README.md there
 says what each file holds.
 """
@@ -268,14 +269,14 @@ def pad_to(ids, n, pad):
     return torch.nn.functional.pad(ids, (0, n - ids.shape[1]), value=pad)
 
 
-def siglip_trunk():
+def siglip_trunk(proj=None, **args):
     import timm
 
     make = timm.create_model
     timm.create_model = lambda name, **kw: make(name, embed_dim=24, depth=1, mlp_ratio=40 / 24, img_size=SIDE,
-                                                patch_size=8, **kw)
+                                                patch_size=8, **args, **kw)
     try:
-        return TimmModel("vit_base_patch16_siglip_224", 24, image_size=SIDE, pool="map", proj=None)
+        return TimmModel("vit_base_patch16_siglip_224", 24, image_size=SIDE, pool="map", proj=proj)
     finally:
         timm.create_model = make
 
@@ -300,6 +301,116 @@ def make_all_open_clip(wanted):
                                  act_kwargs={"approximate": "tanh"}))
         make_open_clip("siglip-open-clip", 22, half, padded([t[1:] for t in ids_of(22, 3, 1, LENGTHS)], 1), cfg, squash,
                        siglip_trunk, sigmoid=True)
+
+
+# ---------------------------------------------------------------------------- big_vision
+
+def big_vision_block(s, heads):
+    """A block of transformers' as Flax's arrays: [in, out], heads apart."""
+    w = lambda name: s[name + ".weight"].T
+    d = w("self_attn.q_proj").shape[0]
+    a = "MultiHeadDotProductAttention_0/"
+    out = {"LayerNorm_0/scale": s["layer_norm1.weight"], "LayerNorm_0/bias": s["layer_norm1.bias"],
+           "LayerNorm_1/scale": s["layer_norm2.weight"], "LayerNorm_1/bias": s["layer_norm2.bias"],
+           a + "out/kernel": w("self_attn.out_proj").reshape(heads, d // heads, d), a + "out/bias": s["self_attn.out_proj.bias"]}
+    for name in ("query", "key", "value"):
+        out[a + name + "/kernel"] = w(f"self_attn.{name[0]}_proj").reshape(d, heads, d // heads)
+        out[a + name + "/bias"] = s[f"self_attn.{name[0]}_proj.bias"].reshape(heads, d // heads)
+    for i in range(2):
+        out[f"MlpBlock_0/Dense_{i}/kernel"], out[f"MlpBlock_0/Dense_{i}/bias"] = w(f"mlp.fc{i + 1}"), s[f"mlp.fc{i + 1}.bias"]
+    return out
+
+
+def big_vision_tower(s, prefix, blocks, norm, heads, stacked):
+    inner = lambda before: {k.removeprefix(before): v for k, v in s.items() if k.startswith(before)}
+    layers = sum(k.startswith(prefix + "encoder.layers.") and k.endswith("layer_norm1.bias") for k in s)
+    all_blocks = [big_vision_block(inner(f"{prefix}encoder.layers.{i}."), heads) for i in range(layers)]
+    out = {"encoder_norm/scale": s[prefix + norm + ".weight"], "encoder_norm/bias": s[prefix + norm + ".bias"]}
+    if stacked:
+        out.update({"encoderblock/" + k: np.stack([b[k] for b in all_blocks]) for k in all_blocks[0]})
+    else:
+        out.update({f"encoderblock_{i}/{k}": v for i, b in enumerate(all_blocks) for k, v in b.items()})
+    return {blocks + k: v for k, v in out.items()}
+
+
+def big_vision_pool(s, heads):
+    """transformers' SiglipMultiheadAttentionPoolingHead as MAPHead_0."""
+    d = s["probe"].shape[-1]
+    weights, biases = np.split(s["attention.in_proj_weight"], 3), np.split(s["attention.in_proj_bias"], 3)
+    block = {"layer_norm1.weight": s["layernorm.weight"], "layer_norm1.bias": s["layernorm.bias"],
+             "layer_norm2.weight": s["layernorm.weight"], "layer_norm2.bias": s["layernorm.bias"],
+             **{k: v for k, v in s.items() if k.startswith("mlp.")}}
+    for name, weight, bias in zip(("q_proj", "k_proj", "v_proj"), weights, biases):
+        block[f"self_attn.{name}.weight"], block[f"self_attn.{name}.bias"] = weight, bias
+    for end in ("weight", "bias"):
+        block["self_attn.out_proj." + end] = s["attention.out_proj." + end]
+    out = big_vision_block(block, heads)
+    return dict({k: v for k, v in out.items() if not k.startswith("LayerNorm_1")}, probe=s["probe"])
+
+
+def big_vision_arrays(model, root, stacked):
+    s = {k: v.numpy() for k, v in model.state_dict().items()}
+    c, picture = model.config, "vision_model."
+    inner = lambda before: {k.removeprefix(before): v for k, v in s.items() if k.startswith(before)}
+    img = big_vision_tower(s, picture, "Transformer/", "post_layernorm", c.vision_config.num_attention_heads, stacked)
+    img.update({"embedding/kernel": s[picture + "embeddings.patch_embedding.weight"].transpose(2, 3, 1, 0),
+                "embedding/bias": s[picture + "embeddings.patch_embedding.bias"],
+                "pos_embedding": s[picture + "embeddings.position_embedding.weight"][None]})
+    img.update({"MAPHead_0/" + k: v for k, v in big_vision_pool(inner(picture + "head."), c.vision_config.num_attention_heads).items()})
+    txt = big_vision_tower(s, "text_model.", "Encoder_0/", "final_layer_norm", c.text_config.num_attention_heads, stacked)
+    txt.update({"Embed_0/embedding": s["text_model.embeddings.token_embedding.weight"],
+                "pos_embedding": s["text_model.embeddings.position_embedding.weight"][None],
+                "head/kernel": s["text_model.head.weight"].T, "head/bias": s["text_model.head.bias"]})
+    out = {"t": s["logit_scale"], "b": s["logit_bias"], **{"img/" + k: v for k, v in img.items()},
+           **{"txt/" + k: v for k, v in txt.items()}}
+    return {root + k: v for k, v in out.items()}
+
+
+def check_big_vision(path, model, texts, x):
+    """open_clip's loader makes of the file what transformers' model is."""
+    from open_clip.convert import load_big_vision_weights
+
+    t = model.config.text_config
+    text = dict(context_length=CONTEXT, vocab_size=WORDS, width=t.hidden_size, heads=t.num_attention_heads, layers=t.num_hidden_layers,
+                mlp_ratio=t.intermediate_size / t.hidden_size, no_causal_mask=True, proj_bias=True, pool_type="last",
+                norm_kwargs={"eps": 1e-6}, act_kwargs={"approximate": "tanh"})
+    other = open_clip.CustomTextCLIP(embed_dim=24, init_logit_bias=-10, text_cfg=text, vision_cfg=dict(
+        layers=1, width=16, head_width=8, patch_size=4, image_size=8)).float()
+    other.visual = siglip_trunk("none", act_layer="gelu_tanh", num_heads=VISION["num_attention_heads"])
+    load_big_vision_weights(other, path)
+    other = other.double().eval()
+    with torch.no_grad():
+        ids = torch.tensor(texts)
+        for a, b in ((other.encode_text(ids), model.get_text_features(input_ids=ids).pooler_output),
+                     (other.encode_image(x), model.get_image_features(pixel_values=x).pooler_output)):
+            assert (a - b).abs().max() < 1e-6, (path, (a - b).abs().max())
+        assert other.logit_scale.item() == model.logit_scale.item() and other.logit_bias.item() == model.logit_bias.item()
+
+
+def make_big_vision(name, seed, root, stacked, write):
+    folder = fresh(name)
+    T = transformers
+    text = dict(TEXT, hidden_size=36, num_attention_heads=3, projection_size=24)
+    model = T.SiglipModel(T.SiglipConfig(text_config=text, vision_config=VISION)).eval()
+    randomise(model, seed, half)
+    path = os.path.join(folder, "siglip_tiny.npz")
+    arrays = {k: np.ascontiguousarray(v.astype(np.float16)) for k, v in big_vision_arrays(model, root, stacked).items()}
+    write(path, **arrays)
+    model = model.double()
+    model.set_attn_implementation("softmax64")
+    texts = padded([t[1:] for t in ids_of(seed, 3, 1, LENGTHS)], 1)
+    x = pixels((0.5,) * 3, (0.5,) * 3)
+    check_big_vision(path, model, texts, x)
+    finish(folder, texts, lambda ids: model.get_text_features(input_ids=ids).pooler_output,
+           lambda x: model.get_image_features(pixel_values=x).pooler_output, (model.text_model.embeddings, False),
+           model.logit_scale.item(), model.logit_bias.item(), True, x)
+
+
+def make_all_big_vision(wanted):
+    if wanted("siglip-big-vision"):
+        make_big_vision("siglip-big-vision", 40, "params/", False, np.savez)
+    if wanted("siglip-big-vision-scan"):
+        make_big_vision("siglip-big-vision-scan", 41, "", True, np.savez_compressed)
 
 
 # ---------------------------------------------------------------------------- cn_clip
@@ -337,6 +448,7 @@ def main():
     save(OUT, "input-siglip", pixels((0.5,) * 3, (0.5,) * 3))
     make_hf(wanted)
     make_all_open_clip(wanted)
+    make_all_big_vision(wanted)
     make_cn_clip(wanted)
     for folder, _, files in os.walk(OUT):
         for name in files:
