@@ -1,5 +1,5 @@
 /* model_files.c: see model_files.h. */
-#define _XOPEN_SOURCE 700 /* access */
+#define _GNU_SOURCE /* access, memmem */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +90,8 @@ char *copy_golden(const char *name)
                            "model-00001-of-00004.safetensors",
                            "model-00002-of-00004.safetensors",
                            "model-00003-of-00004.safetensors",
-                           "model-00004-of-00004.safetensors"};
+                           "model-00004-of-00004.safetensors",
+                           "weights.npz"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char from[512];
         snprintf(from, sizeof from, "%s/%s", golden_model(name), files[i]);
@@ -151,4 +152,14 @@ vitx_model_info info_of(const char *path)
     info.architecture = ""; /* it went with the model */
     vitx_model_free(m);
     return info;
+}
+
+void replace_all(unsigned char *data, size_t size, const char *find, const char *replace)
+{
+    const size_t n = strlen(find);
+    int count = 0;
+    ck_assert_uint_eq(n, strlen(replace));
+    for (unsigned char *at = data; (at = memmem(at, size - (size_t)(at - data), find, n)); count++)
+        memcpy(at, replace, n);
+    ck_assert_msg(count > 0, "no %s", find);
 }

@@ -15,6 +15,7 @@
 
 #include "archive.h"
 #include "model/model.h"
+#include "model_files.h"
 #include "util.h"
 
 /* -------------------------------------------------------------------------- archives ------ */
@@ -806,17 +807,6 @@ START_TEST(test_npz__gelu_of_a_siglip_is_that_of_its_size)
     }
 }
 END_TEST
-
-/* Every `find` becomes `replace`, which is as long. */
-static void replace_all(unsigned char *data, size_t size, const char *find, const char *replace)
-{
-    const size_t n = strlen(find);
-    int count = 0;
-    ck_assert_uint_eq(n, strlen(replace));
-    for (unsigned char *at = data; (at = memmem(at, size - (size_t)(at - data), find, n)); count++)
-        memcpy(at, replace, n);
-    ck_assert_msg(count > 0, "no %s", find);
-}
 
 #define BLOCK0 "encoderblock_0/MultiHeadDotProductAttention_1/"
 #define BLOCK1 "encoderblock_1/MultiHeadDotProductAttention_1/"

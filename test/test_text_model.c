@@ -12,6 +12,7 @@
 #include <string.h>
 #include <vitx/vitx.h>
 
+#include "archive.h"
 #include "model/model.h"
 #include "model/text_rows.h"
 #include "model_files.h"
@@ -631,6 +632,59 @@ START_TEST(test_text__refuses_what_is_damaged)
 }
 END_TEST
 
+#define VALUE "encoderblock_1/MultiHeadDotProductAttention_0/value/"
+#define SCAN "siglip-big-vision-scan"
+
+/* Names and shapes in an archive of big_vision's, each replaced by one of the same length. */
+static const struct {
+    const char *model, *find, *replace;
+    int code;
+    const char *part;
+} changes[] = {
+    {"siglip-big-vision", "params/b.npy", "params/c.npy", VITX_UNSUPPORTED,
+     "without a bias of the logits"},
+    {"siglip-big-vision", "params/t.npy", "params/u.npy", VITX_UNSUPPORTED, "tensor params/u"},
+    {"siglip-big-vision", "Embed_0/embedding", "Embed_1/embedding", VITX_UNSUPPORTED,
+     "big_vision's, but not SigLIP's"},
+    {"siglip-big-vision", "params/txt/pos_", "params/txt/pas_", VITX_FORMAT,
+     "lacks tensor params/txt/pos_embedding"},
+    {"siglip-big-vision", "params/txt/pos_", "params/txt/apos", VITX_FORMAT,
+     "lacks tensor params/txt/pos_embedding"},
+    {"siglip-big-vision", "txt/head/kernel", "txt/feet/kernel", VITX_FORMAT,
+     "lacks tensor params/txt/head/kernel"},
+    {"siglip-big-vision", "txt/head/bias", "txt/feet/bias", VITX_FORMAT,
+     "lacks tensor params/txt/head/bias"},
+    {"siglip-big-vision", "Encoder_0/encoder_norm/bias", "Encoder_0/encoder_narm/bias", VITX_FORMAT,
+     "lacks tensor params/txt/Encoder_0/encoder_norm/bias"},
+    {"siglip-big-vision", "Encoder_0/" VALUE "bias", "Encoder_0/" VALUE "baas", VITX_FORMAT,
+     "lacks tensor params/txt/Encoder_0/" VALUE "bias"},
+    {"siglip-big-vision", "(1, 12, 36), }", "(12, 36,), }  ", VITX_FORMAT, "expected 3 dimensions"},
+    {"siglip-big-vision", "(36, 3, 12), }", "(36, 12, 3), }", VITX_FORMAT, "attention heads"},
+    {"siglip-big-vision", "(100, 36), }", "(36, 100), }", VITX_FORMAT, "expected [12, 100]"},
+    {SCAN, "Encoder_0/encoderblock/LayerNorm_1/bias", "Encoder_0/encoderblock/LayerNorm_7/bias",
+     VITX_FORMAT, "lacks tensor txt/Encoder_0/encoderblock_0/LayerNorm_1/bias"},
+    {SCAN, "Encoder_0/encoderblock/", "Encoder_0/encoderblack/", VITX_FORMAT,
+     "kernel has shape [2, 36, 40], expected 2 dimensions"},
+};
+
+START_TEST(test_text__names_what_is_wrong_in_an_archive)
+{
+    char name[100];
+    size_t size;
+    snprintf(name, sizeof name, TEXTS "%s", changes[_i].model);
+    char *folder = copy_golden(name);
+    const char *path = in_folder(folder, "weights.npz");
+    unsigned char *data = read_file(path, &size);
+    replace_all(data, size, changes[_i].find, changes[_i].replace);
+    write_file(path, data, size);
+    refuse_text(folder, changes[_i].code, changes[_i].part);
+    vitx_model_free(open_ok(folder));
+    free(data);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 /* Whatever is wrong with the texts, the pictures' half opens, says it, and leaves the thread's
  * message alone. */
 START_TEST(test_text__does_no_harm_to_pictures)
@@ -751,6 +805,9 @@ START_TEST(test_text__tokenizer_files)
         {"clip-hf", "tokenizer_config.json", "{\"model_max_length\": 1e30}", VX_CLEAN_NONE, -1, 12},
         {"clip-hf", "tokenizer_config.json", "{\"model_max_length\": 77}", VX_CLEAN_NONE, -1, 12},
         {"siglip-open-clip", "spiece.model", "x", VX_CLEAN_CANONICALIZE, 1, 12},
+        {"siglip-open-clip", "sentencepiece.model", "x", VX_CLEAN_CANONICALIZE, 1, 12},
+        {"siglip-big-vision", "sentencepiece.model", "x", VX_CLEAN_CANONICALIZE, 1, 12},
+        {"siglip-big-vision", "tokenizer.model", "x", VX_CLEAN_SIGLIP2, 0, 12},
     };
     for (int i = 0; i < COUNT(cases); i++) {
         char name[100];
@@ -767,6 +824,82 @@ START_TEST(test_text__tokenizer_files)
         remove_folder(folder);
         free(folder);
     }
+}
+END_TEST
+
+/* A text tower of big_vision's of one block and of zeros, with a table of so many rows. */
+static void write_archive(const char *path, int vocabulary)
+{
+    enum { D = 2, MEMBERS = 24 };
+#define NUMBERED "Encoder_0/encoderblock_0/"
+#define HEADS NUMBERED "MultiHeadDotProductAttention_0/"
+    static const struct {
+        const char *name, *shape;
+        int count;
+    } tensors[] = {{"pos_embedding", "1, 3, 2", 6},
+                   {"Encoder_0/encoder_norm/scale", "2,", 2},
+                   {"Encoder_0/encoder_norm/bias", "2,", 2},
+                   {"head/kernel", "2, 2", 4},
+                   {"head/bias", "2,", 2},
+                   {NUMBERED "LayerNorm_0/scale", "2,", 2},
+                   {NUMBERED "LayerNorm_0/bias", "2,", 2},
+                   {NUMBERED "LayerNorm_1/scale", "2,", 2},
+                   {NUMBERED "LayerNorm_1/bias", "2,", 2},
+                   {NUMBERED "MlpBlock_0/Dense_0/kernel", "2, 2", 4},
+                   {NUMBERED "MlpBlock_0/Dense_0/bias", "2,", 2},
+                   {NUMBERED "MlpBlock_0/Dense_1/kernel", "2, 2", 4},
+                   {NUMBERED "MlpBlock_0/Dense_1/bias", "2,", 2},
+                   {HEADS "query/kernel", "2, 1, 2", 4},
+                   {HEADS "query/bias", "1, 2", 2},
+                   {HEADS "key/kernel", "2, 1, 2", 4},
+                   {HEADS "key/bias", "1, 2", 2},
+                   {HEADS "value/kernel", "2, 1, 2", 4},
+                   {HEADS "value/bias", "1, 2", 2},
+                   {HEADS "out/kernel", "1, 2, 2", 4},
+                   {HEADS "out/bias", "2,", 2}};
+    archive_member members[MEMBERS];
+    char names[MEMBERS][120], dict[120];
+    void *nothing = calloc((size_t)vocabulary * D, 2);
+    int n = 0;
+    for (; n < COUNT(tensors); n++) {
+        snprintf(names[n], sizeof names[n], "txt/%s.npy", tensors[n].name);
+        snprintf(dict, sizeof dict, "{'descr': '<f2', 'fortran_order': False, 'shape': (%s), }\n",
+                 tensors[n].shape);
+        members[n] = archive_array(names[n], dict, nothing, (size_t)tensors[n].count * 2, false);
+    }
+    snprintf(dict, sizeof dict, "{'descr': '<f2', 'fortran_order': False, 'shape': (%d, %d), }\n",
+             vocabulary, D);
+    members[n++] = archive_array("txt/Embed_0/embedding.npy", dict, nothing,
+                                 (size_t)vocabulary * D * 2, false);
+    members[n++] = archive_array(
+        "t.npy", "{'descr': '<f2', 'fortran_order': False, 'shape': (1,), }\n", nothing, 2, false);
+    members[n++] = archive_array(
+        "b.npy", "{'descr': '<f2', 'fortran_order': False, 'shape': (1,), }\n", nothing, 2, false);
+    const archive a = archive_build(members, n, false);
+    write_file(path, a.data, a.size);
+    archive_free_members(members, n);
+    free(a.data);
+    free(nothing);
+}
+
+/* The table of SigLIP 2's size says whose texts they are, where no tokenizer lies beside it. */
+START_TEST(test_text__siglip_2_by_its_table)
+{
+    static const struct {
+        int rows, pad;
+        vx_clean clean;
+    } cases[] = {{32000, 1, VX_CLEAN_CANONICALIZE}, {256000, 0, VX_CLEAN_SIGLIP2}};
+    char *folder = make_folder();
+    for (int i = 0; i < COUNT(cases); i++) {
+        write_archive(in_folder(folder, "texts.npz"), cases[i].rows);
+        vx_text_model *m = open_text(folder);
+        ck_assert_int_eq(m->arch.vocabulary, cases[i].rows);
+        ck_assert_int_eq(m->text.pad, cases[i].pad);
+        ck_assert_int_eq(m->text.clean, cases[i].clean);
+        vitx_model_free(m);
+    }
+    remove_folder(folder);
+    free(folder);
 }
 END_TEST
 
@@ -844,8 +977,9 @@ static int whole_way(const vitx_hooks *hooks, const char *path)
 
 START_TEST(test_text__every_allocation_may_fail)
 {
-    static const char *const models[] = {"clip-hf", "altclip-hf", "siglip-open-clip", "cn-clip",
-                                         "siglip-hf"};
+    static const char *const models[] = {"clip-hf", "altclip-hf", "siglip-open-clip",
+                                         "cn-clip", "siglip-hf",  "siglip-big-vision",
+                                         SCAN};
     char path[200];
     ration r = {.left = -1};
     vitx_hooks hooks = VITX_HOOKS_INIT;
@@ -877,15 +1011,17 @@ static Suite *text_model_suite(void)
     tcase_add_test(t, test_text__what_is_no_text);
     tcase_add_test(t, test_text__rows_of_a_large_table);
     tcase_add_loop_test(t, test_text__refuses_what_is_damaged, 0, COUNT(damages));
+    tcase_add_loop_test(t, test_text__names_what_is_wrong_in_an_archive, 0, COUNT(changes));
     tcase_add_test(t, test_text__does_no_harm_to_pictures);
     tcase_add_test(t, test_text__is_none);
     tcase_add_test(t, test_text__names_other_towers);
     tcase_add_test(t, test_text__leaves_a_pooler_out);
     tcase_add_test(t, test_text__scale);
     tcase_add_test(t, test_text__tokenizer_files);
+    tcase_add_test(t, test_text__siglip_2_by_its_table);
     tcase_add_test(t, test_text__options);
     tcase_add_test(t, test_text__files_in_memory);
-    tcase_add_loop_test(t, test_text__every_allocation_may_fail, 0, 5);
+    tcase_add_loop_test(t, test_text__every_allocation_may_fail, 0, 7);
     suite_add_tcase(suite, t);
     return suite;
 }

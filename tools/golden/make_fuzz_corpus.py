@@ -230,6 +230,13 @@ def google_map(prefix, **args):
     return {prefix + k: v for k, v in t.items()}
 
 
+def google_text(prefix):
+    """The text tower of SigLIP in big_vision's archives, blocks below each other."""
+    t = {k.replace("Transformer/", "Encoder_0/"): v for k, v in google(True, stacked=True).items() if not k.startswith("embedding/")}
+    t.update({"Embed_0/embedding": draw(WORDS, D), "pos_embedding": draw(1, CONTEXT, D)})
+    return {prefix + k: v for k, v in t.items()}
+
+
 def archive(tensors, save):
     out = io.BytesIO()
     save(out, **tensors)
@@ -415,7 +422,8 @@ def main():
                           '"__metadata__":{', "9007199254740992", "[0,0]", "[]"])
     words("npz", ["PK\x01\x02", "PK\x03\x04", "PK\x05\x06", "PK\x06\x06", "PK\x06\x07", "\x93NUMPY\x01\x00", "'descr': '<f4'", "'<f2'", "'|V2'",
                   "'<i8'", "'fortran_order': True", "'shape': (", "()", "9007199254740992", ".npy\n", "params/", "opt/target/",
-                  "Transformer/encoderblock/", "Transformer/encoderblock_1/", "pre_logits/kernel", "MAPHead_0/", "probe.npy\n"])
+                  "Transformer/encoderblock/", "Transformer/encoderblock_1/", "pre_logits/kernel", "MAPHead_0/", "probe.npy\n",
+                  "params/txt/Encoder_0/encoderblock/", "Encoder_0/encoderblock_1/", "Embed_0/embedding.npy\n", "params/b.npy\n"])
     words("image", ["\xff\xd8\xff", "\xff\xc0", "\xff\xc2", "\xff\xc4", "\xff\xda", "\xff\xdb", "\xff\xdd", "\xff\xe1", "\xff\xee", "Exif\x00\x00", "II*\x00",
                     "MM\x00*", "\x89PNG\r\n\x1a\n", "IHDR", "PLTE", "tRNS", "IDAT", "IEND", "eXIf", "BM", "\x28\x00\x00\x00", "\x6c\x00\x00\x00"])
     # behind the others, whose numbers stay the same
@@ -455,6 +463,8 @@ def main():
            "no_causal_mask": False, "hf_tokenizer_name": "x", "tokenizer_kwargs": {"clean": "canonicalize", "strip_sep_token": False},
            "proj_type": "linear", "act_kwargs": {"approximate": "tanh"}, "norm_kwargs": {"eps": 1e-6}}
     put("config", "text-open-clip", beside(13, {"model_cfg": {"embed_dim": K, "quick_gelu": True, "text_cfg": cfg}}))
+    both = dict(google_map("params/img/", stacked=True), **google_text("params/txt/"), **{"params/t": draw(1), "params/b": draw(1)})
+    put("npz", "members-texts", members(both, 0, "<f2"))
     tokenizers()
 
 

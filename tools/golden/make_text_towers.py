@@ -393,7 +393,7 @@ def make_big_vision(name, seed, root, stacked, write):
     text = dict(TEXT, hidden_size=36, num_attention_heads=3, projection_size=24)
     model = T.SiglipModel(T.SiglipConfig(text_config=text, vision_config=VISION)).eval()
     randomise(model, seed, half)
-    path = os.path.join(folder, "siglip_tiny.npz")
+    path = os.path.join(folder, "weights.npz")
     arrays = {k: np.ascontiguousarray(v.astype(np.float16)) for k, v in big_vision_arrays(model, root, stacked).items()}
     write(path, **arrays)
     model = model.double()
