@@ -154,7 +154,7 @@ vitx_model_info info_of(const char *path)
     return info;
 }
 
-void replace_all(unsigned char *data, size_t size, const char *find, const char *replace)
+void replace_bytes(unsigned char *data, size_t size, const char *find, const char *replace)
 {
     const size_t n = strlen(find);
     int count = 0;

@@ -41,7 +41,7 @@ void edit_file(const char *folder, const char *name, const char *find, const cha
 void edit_weights(const char *folder, const char *find, const char *replace); /* their header */
 
 /* Every `find` becomes `replace`, which is as long; the test fails if there is none. */
-void replace_all(unsigned char *data, size_t size, const char *find, const char *replace);
+void replace_bytes(unsigned char *data, size_t size, const char *find, const char *replace);
 
 /* Opening fails with this code and a message that holds `part`. */
 void try_open(const char *path, int code, const char *part);

@@ -113,6 +113,82 @@ START_TEST(test_memory__gives_what_the_disk_gives)
 }
 END_TEST
 
+/* A text tower's files are handed over again; all but the weights may go after the call. */
+static vitx_texts *open_texts(vitx_model *model, const shelf *s)
+{
+    vitx_texts *texts;
+    vitx_texts_opts opts = VITX_TEXTS_OPTS_INIT;
+    shelf *copy = malloc(sizeof *copy);
+    *copy = *s;
+    for (int i = 0; i < s->count; i++)
+        if (!strstr(s->files[i].name, ".safetensors")) {
+            void *data = malloc(s->files[i].bytes);
+            memcpy(data, s->files[i].data, s->files[i].bytes);
+            copy->files[i].data = data;
+        }
+    opts.files = copy->files;
+    opts.file_count = copy->count;
+    ck_ok(vitx_texts_create(&texts, model, &opts));
+    for (int i = 0; i < s->count; i++)
+        if (copy->files[i].data != s->files[i].data)
+            free((void *)(uintptr_t)copy->files[i].data);
+    free(copy);
+    return texts;
+}
+
+static const struct {
+    const char *folder, *tokenizer;
+} towers[] = {
+    {"clip", "tokenizer.json"}, {"chinese-clip", "vocab.txt"}, {"siglip", "spiece.model"}};
+
+START_TEST(test_memory__texts_are_those_of_the_disk)
+{
+    static const char *const list[] = {"a photo of a cat", "一只狗"};
+    char path[256];
+    float expected[2 * 64], found[2 * 64];
+    vitx_texts_info info = VITX_TEXTS_INFO_INIT;
+    vitx_texts_opts opts = VITX_TEXTS_OPTS_INIT;
+    vitx_model *disk, *memory;
+    vitx_texts *of_disk, *of_memory;
+    snprintf(path, sizeof path, "test/golden/words/%s", towers[_i].folder);
+    shelf s = load(path);
+    ck_ok(vitx_model_open(&disk, path, NULL));
+    ck_ok(open_shelf(&memory, &s));
+    ck_ok(vitx_texts_create(&of_disk, disk, NULL));
+    of_memory = open_texts(memory, &s);
+    ck_ok(vitx_texts_get_info(&info, of_disk));
+    ck_assert_int_le(info.units, 64);
+    ck_ok(vitx_texts_embed(expected, of_disk, list, 2, 1));
+    ck_ok(vitx_texts_embed(found, of_memory, list, 2, 1));
+    ck_assert_mem_eq(found, expected, 2 * (size_t)info.units * sizeof *found);
+    vitx_texts_free(of_memory);
+    ck_fails(vitx_texts_create(&of_memory, memory, NULL), VITX_INVALID,
+             "was opened from files in memory");
+    opts.file_count = 1;
+    ck_fails(vitx_texts_create(&of_memory, memory, &opts), VITX_INVALID, "from files in memory");
+    opts.path = path; /* of the disk, whatever the model is */
+    opts.file_count = 0;
+    ck_ok(vitx_texts_create(&of_memory, memory, &opts));
+    vitx_texts_free(of_memory);
+    opts.files = s.files;
+    ck_fails(vitx_texts_create(&of_memory, memory, &opts), VITX_INVALID, "file_count = 0");
+    opts.file_count = 1; /* what is missing is not looked for on the disk */
+    opts.files = file_of(&s, "model.safetensors");
+    ck_fails(vitx_texts_create(&of_memory, disk, &opts), VITX_UNSUPPORTED, "no config.json");
+    opts.files = s.files;
+    opts.file_count = s.count;
+    vitx_memory_file *tokenizer = file_of(&s, towers[_i].tokenizer);
+    const char *name = tokenizer->name;
+    tokenizer->name = "other";
+    ck_fails(vitx_texts_create(&of_memory, disk, &opts), VITX_IO, "no tokenizer lies there");
+    tokenizer->name = name;
+    vitx_texts_free(of_disk);
+    vitx_model_free(disk);
+    vitx_model_free(memory);
+    unload(&s);
+}
+END_TEST
+
 START_TEST(test_memory__what_is_refused)
 {
     vitx_model *model;
@@ -169,6 +245,7 @@ static Suite *suite(void)
     Suite *s = suite_create("memory files");
     TCase *t = tcase_create("memory files");
     tcase_add_loop_test(t, test_memory__gives_what_the_disk_gives, 0, FOLDERS);
+    tcase_add_loop_test(t, test_memory__texts_are_those_of_the_disk, 0, 3);
     tcase_add_test(t, test_memory__what_is_refused);
     suite_add_tcase(s, t);
     return s;

@@ -675,7 +675,7 @@ START_TEST(test_text__names_what_is_wrong_in_an_archive)
     char *folder = copy_golden(name);
     const char *path = in_folder(folder, "weights.npz");
     unsigned char *data = read_file(path, &size);
-    replace_all(data, size, changes[_i].find, changes[_i].replace);
+    replace_bytes(data, size, changes[_i].find, changes[_i].replace);
     write_file(path, data, size);
     refuse_text(folder, changes[_i].code, changes[_i].part);
     vitx_model_free(open_ok(folder));

@@ -596,21 +596,13 @@ static const struct around {
     {"m/data/1", "n/data/1", VITX_FORMAT, "storage 1 has 0 bytes"},
 };
 
-static void replace_all(archive *a, const char *find, const char *replace)
-{
-    const size_t n = strlen(find);
-    for (unsigned char *at = a->data; (at = memmem(at, a->size - (size_t)(at - a->data), find, n));
-         at += n)
-        memcpy(at, replace, n);
-}
-
 START_TEST(test_torch__names_what_is_wrong_in_an_archive)
 {
     static const char pickle[] =
         V(STORAGE("DoubleStorage", "1", "K\10"), "K\0", "K\4\205", "K\2\205");
     const char *path = in_folder(folder, "hand.pth");
     archive a = by_hand_file(TEXT(pickle));
-    replace_all(&a, around[_i].find, around[_i].replace);
+    replace_bytes(a.data, a.size, around[_i].find, around[_i].replace);
     write_file(path, a.data, a.size);
     free(a.data);
     ck_fails(read_all(path, NULL), around[_i].code, around[_i].part);

@@ -821,6 +821,89 @@ static void refuse_tower(const char *pictures, const char *texts, const char *to
     free(path);
 }
 
+/* The vector [K] of a label by the text tower that belongs to a model. */
+static void label_vector(float *out, vitx_model *model, const vitx_texts_opts *opts,
+                         vitx_texts_info *info)
+{
+    static const char *const label = "a photo of a cat";
+    const vitx_texts_info init = VITX_TEXTS_INFO_INIT;
+    vitx_texts *texts;
+    ck_ok(vitx_texts_create(&texts, model, opts));
+    *info = init;
+    ck_ok(vitx_texts_get_info(info, texts));
+    ck_ok(vitx_texts_embed(out, texts, &label, 1, 0));
+    info->kind = info->tokenizer = NULL; /* they go with the tower */
+    vitx_texts_free(texts);
+}
+
+/* Of two networks in one file both towers are those that the model's key says; "model" is the one
+ * of model.safetensors. A path of the text tower's own has nothing to do with the key. */
+START_TEST(test_words__the_models_key_holds)
+{
+    static const char *const keys[] = {"model", "model_ema"};
+    float vectors[2][64], single[64];
+    char *folder = changed_model("clip", "", NULL, NULL),
+         *from = path_of("clip-keys", "weights.pt");
+    char path[600];
+    size_t size;
+    void *bytes = read_file(from, &size);
+    vitx_texts_info info;
+    vitx_texts *texts;
+    vitx_texts_opts apart = VITX_TEXTS_OPTS_INIT;
+    snprintf(path, sizeof path, "%s/weights.pt", folder);
+    write_file(path, bytes, size);
+    for (int i = 0; i < 2; i++) {
+        vitx_model_opts mo = VITX_MODEL_OPTS_INIT;
+        vitx_model *model;
+        mo.weights_key = keys[i];
+        ck_ok(vitx_model_open(&model, path, &mo));
+        label_vector(vectors[i], model, NULL, &info);
+        apart.path = folder;
+        label_vector(single, model, &apart, &info);
+        apart.path = path;
+        ck_fails(vitx_texts_create(&texts, model, &apart), VITX_FORMAT, "under several keys");
+        vitx_model_free(model);
+    }
+    for (int k = 0; k < info.units; k++)
+        ck_assert(vectors[0][k] == single[k] && vectors[1][k] == -single[k]);
+    free(bytes);
+    free(from);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* What the model leaves out is left out here, too; its heads are not the text tower's. */
+START_TEST(test_words__the_models_options_hold)
+{
+    char *path = path_of("clip", "");
+    float vector[64], other[64];
+    vitx_texts_info info;
+    vitx_model_opts mo = VITX_MODEL_OPTS_INIT;
+    vitx_texts_opts to = VITX_TEXTS_OPTS_INIT;
+    vitx_model *model;
+    ck_ok(vitx_model_open(&model, path, NULL));
+    label_vector(vector, model, NULL, &info);
+    ck_assert(info.heads == 2 && fabsf(info.scale - 7.389f) < 0.01f);
+    vitx_model_free(model);
+    mo.ignore = "logit_*";
+    mo.heads = 4;
+    ck_ok(vitx_model_open(&model, path, &mo));
+    label_vector(other, model, NULL, &info);
+    ck_assert(info.heads == 2 && info.scale == 1);
+    ck_assert_mem_eq(vector, other, (size_t)info.units * sizeof *vector);
+    to.heads = 4;
+    label_vector(other, model, &to, &info);
+    ck_assert_int_eq(info.heads, 4);
+    ck_assert(memcmp(vector, other, (size_t)info.units * sizeof *vector) != 0);
+    to.heads = -1;
+    vitx_texts *texts;
+    ck_fails(vitx_texts_create(&texts, model, &to), VITX_INVALID, "heads = -1");
+    vitx_model_free(model);
+    free(path);
+}
+END_TEST
+
 START_TEST(test_words__bad_towers)
 {
     vitx_texts *t;
@@ -1088,6 +1171,7 @@ static int whole_way(const vitx_hooks *hooks, const char *path, const vitx_image
     vitx_context_opts co = VITX_CONTEXT_OPTS_INIT;
     vitx_texts_opts to = VITX_TEXTS_OPTS_INIT;
     mo.hooks = hooks;
+    mo.ignore = "logit_scale"; /* copied, for the text tower */
     co.threads = 1;
     to.context = &co;
     int status = vitx_model_open(&model, path, &mo);
@@ -1235,6 +1319,8 @@ static Suite *words_suite(void)
     tcase_add_test(t, test_words__bad_labels);
     tcase_add_test(t, test_words__bad_texts_to_explain);
     tcase_add_test(t, test_words__bad_words);
+    tcase_add_test(t, test_words__the_models_key_holds);
+    tcase_add_test(t, test_words__the_models_options_hold);
     tcase_add_test(t, test_words__bad_towers);
     tcase_add_loop_test(t, test_words__hostile_texts, 0, KINDS);
     tcase_add_loop_test(t, test_words__long_texts, 0, KINDS);

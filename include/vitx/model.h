@@ -66,7 +66,8 @@ typedef struct vitx_model_opts {
                                   Nothing is read from the disk then, except `labels`. `path` is a
                                   name for messages. The array may go after vitx_model_open();
                                   the data of weight files must stay as it is until the model and
-                                  its contexts are freed. NULL: files on the disk               */
+                                  its contexts are freed. A text tower gets the files by
+                                  vitx_texts_opts.files. NULL: files on the disk                */
     int file_count;          /**< 1 to 1024 with `files`, else 0                                */
     const char *weights_key; /**< which network of a PyTorch file that holds several: the key of
                                   its dictionary ("state_dict", "ema.model"); "." is what the

@@ -42,20 +42,32 @@ typedef struct vitx_texts_opts {
     const vitx_context_opts *context; /**< device, precision, threads, trace_budget,
                                 memory_budget, gradients and progress of the text tower; its other
                                 members are not read. NULL: defaults                            */
+    const vitx_memory_file *files; /**< [file_count]: the files of the text tower and of its
+                                tokenizer, in memory, as in vitx_model_opts: nothing but a folder
+                                in `tokenizer` is read from the disk then. The array may go after
+                                the call; the data of weight files must stay as it is until the
+                                text tower is freed. Needed, with path NULL, if the model's own
+                                files were in memory. NULL: files on the disk                   */
+    int file_count;        /**< 1 to 1024 with `files`, else 0                                  */
+    int heads;             /**< attention heads of the text tower, if no file says how many, or a
+                                file is wrong; 0: what the files say                            */
 } vitx_texts_opts;
 
-#define VITX_TEXTS_OPTS_INIT { sizeof(vitx_texts_opts), NULL, NULL, NULL, NULL }
+#define VITX_TEXTS_OPTS_INIT { sizeof(vitx_texts_opts), NULL, NULL, NULL, NULL, NULL, 0, 0 }
 VITX_API void vitx_texts_opts_init(vitx_texts_opts *out, size_t struct_size);
 
 /**
  * Opens the text tower that belongs to a model. Its weights are read now, but for the table of
- * tokens: of that one only the rows of the tokens at hand are ever read.
+ * tokens: of that one only the rows of the tokens at hand are ever read. At the model's own path
+ * the `weights_key` and `ignore` with which the model was opened hold for the text tower, too;
+ * `heads` do not, since the towers may differ in them.
  *
  * @param out    free it with vitx_texts_free()
  * @param model  an opened picture tower whose outputs are an embedding; may be freed before
  * @return VITX_OK, VITX_UNSUPPORTED (the files hold no text tower, or one that vitx does not run:
  *         the message says which; the towers' vectors differ in length), VITX_IO (no tokenizer),
- *         VITX_FORMAT, VITX_INVALID, VITX_NOMEM, VITX_DEVICE
+ *         VITX_FORMAT, VITX_INVALID (also: the model's files were in memory, and `files` has
+ *         none), VITX_NOMEM, VITX_DEVICE
  */
 VITX_API int vitx_texts_create(vitx_texts **out, vitx_model *model, const vitx_texts_opts *opts);
 VITX_API void vitx_texts_free(vitx_texts *texts);

@@ -224,6 +224,11 @@ static int open_files(vitx_model *m, const char *path, const vitx_model_opts *op
 {
     opening o = {0};
     VX_TRY(vx_strdup(&m->path, &m->hooks, path));
+    if (opts->weights_key)
+        VX_TRY(vx_strdup(&m->weights_key, &m->hooks, opts->weights_key));
+    if (opts->ignore)
+        VX_TRY(vx_strdup(&m->ignore, &m->hooks, opts->ignore));
+    m->in_memory = opts->files != NULL;
     const int status = read_files(m, &o, opts, read);
     vx_config_dispose(&o.config, &m->hooks);
     vx_release(&m->hooks, o.weights);
@@ -320,6 +325,8 @@ void vx_model_drop(vitx_model *model)
     vx_release(&hooks, model->guesses);
     vx_release(&hooks, model->wrapping);
     vx_release(&hooks, model->tower);
+    vx_release(&hooks, model->weights_key);
+    vx_release(&hooks, model->ignore);
     vx_text_rows_close(model->text.rows);
     vx_release(&hooks, model->text.folder);
     vx_release(&hooks, model->path);

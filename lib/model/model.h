@@ -29,9 +29,11 @@ struct vitx_model {
     vx_labels labels;
     vx_text_rules text; /* of a text tower: arch.vocabulary is above 0 */
     vitx_source from_eps, from_act, from_heads, from_outputs;
-    char *guesses;  /* guesses.h */
-    char *wrapping; /* vitx_model_info.wrapping */
-    char *tower;    /* vitx_model_info.text */
+    char *guesses;              /* guesses.h */
+    char *wrapping;             /* vitx_model_info.wrapping */
+    char *tower;                /* vitx_model_info.text */
+    char *weights_key, *ignore; /* of the options; NULL: none */
+    bool in_memory;             /* so were its files */
     char block[200];
     int64_t parameters, weight_bytes;
     const char *weight_dtype;

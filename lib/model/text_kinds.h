@@ -3,8 +3,8 @@
  * vx_arch and vx_text_rules.
  *
  * A kind is a library's way of writing one sort of tower: a naming whose only parts are names,
- * base, harmless tensors and arrange, and a function that reads the configuration. A new kind is one const
- * vx_text_kind and one row in text_kinds.def.
+ * base, harmless tensors and arrange, and a function that reads the configuration. A new kind is
+ * one const vx_text_kind and one row in text_kinds.def.
  */
 #ifndef VX_MODEL_TEXT_KINDS_H
 #define VX_MODEL_TEXT_KINDS_H

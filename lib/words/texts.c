@@ -38,7 +38,9 @@ static int open_tokenizer(vitx_texts *t, const vitx_texts_opts *opts)
     if (opts->clean)
         VX_TRY(vx_find_name(&clean, opts->clean, clean_name, "way to clean texts"));
     const char *folder = opts->tokenizer ? opts->tokenizer : rules->folder;
-    VX_TRY(vx_tokenizer_open_in(&t->tokenizer, (vx_shelf){0}, folder, (vx_clean)clean, &t->hooks));
+    const vx_shelf shelf =
+        opts->tokenizer ? (vx_shelf){0} : (vx_shelf){opts->files, opts->file_count};
+    VX_TRY(vx_tokenizer_open_in(&t->tokenizer, shelf, folder, (vx_clean)clean, &t->hooks));
     const int ids = vx_tokenizer_size(t->tokenizer);
     if (ids > t->model->arch.vocabulary)
         return vx_fail_in(VITX_FORMAT, folder,
@@ -66,18 +68,34 @@ static int read_context(vitx_context_opts *out, const vitx_context_opts *given)
     return VITX_OK;
 }
 
+/* At the model's own path the options of the model hold that say what is in its files. */
+static int open_tower(vitx_texts *t, const vitx_model *model, const vitx_texts_opts *opts)
+{
+    vitx_model_opts o = VITX_MODEL_OPTS_INIT;
+    o.hooks = &t->hooks;
+    o.files = opts->files;
+    o.file_count = opts->file_count;
+    o.heads = opts->heads;
+    if (opts->path)
+        return vx_text_open(&t->model, opts->path, &o);
+    if (model->in_memory && !opts->files)
+        return vx_fail_field_in(VITX_INVALID, model->path, "files",
+                                "was opened from files in memory: its text tower needs them, too "
+                                "(vitx_texts_opts.files)");
+    o.weights_key = model->weights_key;
+    o.ignore = model->ignore;
+    return vx_text_open(&t->model, model->path, &o);
+}
+
 static int open_all(vitx_texts *t, const vitx_model *model, const vitx_texts_opts *opts)
 {
-    const char *path = opts->path ? opts->path : model->path;
-    vitx_model_opts model_opts = VITX_MODEL_OPTS_INIT;
     vitx_context_opts context;
-    model_opts.hooks = &t->hooks;
     if (!model->arch.units)
         return vx_fail_in(VITX_UNSUPPORTED, model->path,
                           "has classes of its own: no text is compared with its answers");
-    VX_TRY(vx_text_open(&t->model, path, &model_opts));
+    VX_TRY(open_tower(t, model, opts));
     if (vx_words_units(t) != model->arch.classes)
-        return vx_fail_in(VITX_UNSUPPORTED, path,
+        return vx_fail_in(VITX_UNSUPPORTED, t->model->path,
                           "the text tower's vectors have %d numbers, the picture tower's %d",
                           vx_words_units(t), model->arch.classes);
     VX_TRY(open_tokenizer(t, opts));

@@ -10,7 +10,8 @@ The tokenizers are those of test/golden/text, and a small one of sentencepiece's
                 length 1, divided by its length
   words.txt     a line for each label: what each token carries: what goes into the first block times its
                 gradient of the cosine; the ids, a bar, the numbers
-computed in float64. The picture is ../../texts/picture.png.
+computed in float64. clip-keys has the weights of clip twice in one file of PyTorch, under "model" and "model_ema", whose projections are
+those of clip times -1. The picture is ../../texts/picture.png.
 """
 import json
 import os
@@ -20,6 +21,7 @@ import tempfile
 import sentencepiece
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import (AutoModel, BertTokenizerFast, ChineseCLIPConfig, ChineseCLIPModel,
                           CLIPConfig, CLIPModel, PreTrainedTokenizerFast, SiglipConfig, SiglipModel,
                           SiglipTokenizer)
@@ -134,6 +136,14 @@ def words(model, ids, picture):
     return " ".join(map(str, ids)) + " | " + " ".join("%.9g" % v for v in (x * gradient).sum(-1).tolist())
 
 
+def two_networks():
+    folder = os.path.join(OUT, "clip-keys")
+    os.makedirs(folder, exist_ok=True)
+    state = load_file(os.path.join(OUT, "clip", "model.safetensors"))
+    turned = {k: -state[k] for k in ("text_projection.weight", "visual_projection.weight")}
+    torch.save({"epoch": 3, "model": state, "model_ema": dict(state, **turned)}, os.path.join(folder, "weights.pt"))
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     with open(os.path.join(OUT, "templates.txt"), "w") as f:
@@ -142,6 +152,7 @@ def main():
         f.write("\n".join(LABELS) + "\n")
     for folder, make in (("clip", clip), ("chinese-clip", chinese_clip), ("siglip", siglip)):
         write(folder, make)
+    two_networks()
 
 
 if __name__ == "__main__":
