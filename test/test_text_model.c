@@ -66,6 +66,8 @@ static const struct golden {
     {"siglip-big-vision-scan", "SigLIP", "SigLIP: 2 blocks, width 36, 12 tokens, 100 ids",
      VX_TEXT_LAST, -1, 1, VX_CLEAN_CANONICALIZE, true, false, false, true, VX_ACT_GELU_TANH, 1e-6f,
      12, 3},
+    {"clip-openai", "CLIP", "CLIP: 1 blocks, width 64, 12 tokens, 100 ids", VX_TEXT_LARGEST, 2, 0,
+     VX_CLEAN_LOWER, false, true, false, true, VX_ACT_QUICK_GELU, 1e-5f, 12, 1},
     {"cn-clip", "Chinese-CLIP", "Chinese-CLIP: 2 blocks, width 64, 52 tokens, 100 ids",
      VX_TEXT_FIRST, -1, 0, VX_CLEAN_NONE, false, false, true, true, VX_ACT_GELU, 1e-12f, 52, 1},
 };
@@ -903,6 +905,42 @@ START_TEST(test_text__siglip_2_by_its_table)
 }
 END_TEST
 
+/* OpenAI's archives need no configuration, since three numbers in them say whose they are; one of
+ * open_clip's counts, of both towers. */
+START_TEST(test_text__openai_is_known_by_its_numbers)
+{
+    char *folder = make_folder(), path[300];
+    size_t size;
+    vitx_model_opts o = VITX_MODEL_OPTS_INIT;
+    vitx_model_info info = info_of(golden_text("clip-openai"));
+    vx_text_model *m;
+    ck_assert_str_eq(info.naming, "openai");
+    ck_assert_str_eq(info.container, "PyTorch zip, a TorchScript module");
+    ck_assert_str_eq(info.activation, "quick_gelu");
+    ck_assert_int_eq(info.heads, 2);
+    o.ignore = "context_length";
+    ck_fails(vx_text_open(&m, golden_text("clip-openai"), &o), VITX_UNSUPPORTED,
+             "no open_clip_config.json says its activation");
+    snprintf(path, sizeof path, "%s/ViT-B-32.pt", golden_text("clip-openai"));
+    void *data = read_file(path, &size);
+    write_file(in_folder(folder, "ViT-B-32.pt"), data, size);
+    write_text(folder, "open_clip_config.json",
+               "{\"model_cfg\": {\"embed_dim\": 20, \"vision_cfg\": {\"image_size\": 32, "
+               "\"layers\": 1, \"width\": 128, \"head_width\": 32, \"patch_size\": 8}, "
+               "\"text_cfg\": {\"heads\": 2, \"width\": 64, \"layers\": 1, "
+               "\"context_length\": 12, \"vocab_size\": 100}}}");
+    info = info_of(folder);
+    ck_assert_str_eq(info.activation, "gelu");
+    ck_assert_int_eq(info.heads, 4);
+    m = open_text(folder);
+    ck_assert(m->arch.act == VX_ACT_GELU && m->arch.heads == 2);
+    vitx_model_free(m);
+    free(data);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 /* Heads that the caller says count, as they do for pictures. */
 START_TEST(test_text__options)
 {
@@ -979,7 +1017,7 @@ START_TEST(test_text__every_allocation_may_fail)
 {
     static const char *const models[] = {"clip-hf", "altclip-hf", "siglip-open-clip",
                                          "cn-clip", "siglip-hf",  "siglip-big-vision",
-                                         SCAN};
+                                         SCAN,      "clip-openai"};
     char path[200];
     ration r = {.left = -1};
     vitx_hooks hooks = VITX_HOOKS_INIT;
@@ -1019,9 +1057,10 @@ static Suite *text_model_suite(void)
     tcase_add_test(t, test_text__scale);
     tcase_add_test(t, test_text__tokenizer_files);
     tcase_add_test(t, test_text__siglip_2_by_its_table);
+    tcase_add_test(t, test_text__openai_is_known_by_its_numbers);
     tcase_add_test(t, test_text__options);
     tcase_add_test(t, test_text__files_in_memory);
-    tcase_add_loop_test(t, test_text__every_allocation_may_fail, 0, 7);
+    tcase_add_loop_test(t, test_text__every_allocation_may_fail, 0, 8);
     suite_add_tcase(suite, t);
     return suite;
 }

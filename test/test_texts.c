@@ -20,21 +20,14 @@
 
 static const char *const devices[] = {"cpu", "ref", "cuda-host"};
 
-static const char *const goldens[] = {"clip-hf",
-                                      "clip-hf-argmax",
-                                      "clip-hf-text",
-                                      "clip-hf-text-bare",
-                                      "siglip-hf",
-                                      "siglip2-hf",
-                                      "metaclip2-hf",
-                                      "chinese-clip-hf",
-                                      "altclip-hf",
-                                      "clip-open-clip",
-                                      "siglip-open-clip",
-                                      "clip-open-clip-custom",
-                                      "siglip-big-vision",
-                                      "siglip-big-vision-scan",
-                                      "cn-clip"};
+static const char *const goldens[] = {"clip-hf",           "clip-hf-argmax",
+                                      "clip-hf-text",      "clip-hf-text-bare",
+                                      "siglip-hf",         "siglip2-hf",
+                                      "metaclip2-hf",      "chinese-clip-hf",
+                                      "altclip-hf",        "clip-open-clip",
+                                      "siglip-open-clip",  "clip-open-clip-custom",
+                                      "siglip-big-vision", "siglip-big-vision-scan",
+                                      "cn-clip",           "clip-openai"};
 enum { GOLDENS = sizeof goldens / sizeof goldens[0], MOST_IDS = 52 };
 
 static npy golden(const char *model, const char *name)

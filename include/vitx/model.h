@@ -185,7 +185,7 @@ typedef struct vitx_model_info {
     const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "eva02", "rope", "pe",
                                     "clip", "siglip", "beit", "aimv2", "internvit", "sapiens2",
                                     "tips"                                                      */
-    const char *naming;        /**< "timm", "huggingface", "open_clip", "cn_clip", "meta",
+    const char *naming;        /**< "timm", "huggingface", "open_clip", "openai", "cn_clip", "meta",
                                     "google", "big_vision", "torchvision", "mmpretrain"         */
     const char *architecture;  /**< the name in the config; "" if the config has none           */
     const char *activation;    /**< "gelu", "gelu_tanh", "quick_gelu", "relu", "swiglu"         */

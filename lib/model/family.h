@@ -183,8 +183,14 @@ extern const vx_naming vx_naming_meta_dinov3, vx_naming_hf_dinov3, vx_naming_hf_
 extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,
     vx_naming_hf_beit, vx_naming_hf_aimv2, vx_naming_hf_internvl, vx_naming_internvit,
     vx_naming_hf_clip, vx_naming_hf_clip_class, vx_naming_hf_siglip, vx_naming_hf_siglip_class,
-    vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_cn_clip, vx_naming_google,
-    vx_naming_big_vision, vx_naming_big_vision_texts, vx_naming_torchvision, vx_naming_mmpretrain;
+    vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_openai, vx_naming_cn_clip,
+    vx_naming_google, vx_naming_big_vision, vx_naming_big_vision_texts, vx_naming_torchvision,
+    vx_naming_mmpretrain;
+/* What OpenAI's CLIP has beside the tensors of open_clip's: a list for vx_dialect.tensors. */
+#define VX_OPENAI_NUMBERS                                                                          \
+    {                                                                                              \
+        "input_resolution", "context_length", "vocab_size", NULL                                   \
+    }
 /* The table of tokens in an archive of big_vision's, perhaps behind "params/". */
 #define VX_BIG_VISION_TOKENS "txt/Embed_0/embedding"
 /* Of transformers' image processors of those classes; DINOv3's resizes floats. */

@@ -7,6 +7,10 @@
  * std, interpolation, resize_mode, fill_color}. A tower that is a timm model has its names behind
  * visual.trunk., and what its architecture's name implies (model/naming_timm.h).
  *
+ * OpenAI's archives (openai/CLIP @ d05afc4: model.py, build_model; clip.py) have no configuration:
+ * their activation is always quick_gelu, and their heads are 64 wide. They are known by three
+ * numbers that they hold as tensors; if there is a configuration of open_clip's, it counts.
+ *
  * cn_clip (OFA-Sys/Chinese-CLIP, clip/model.py) has the same tower beside BERT's, and no
  * configuration: its activation is always quick_gelu, and its heads are 64 wide, but those of ViT-H
  * (1280 wide) 80.
@@ -147,9 +151,11 @@ static int read_hints(vx_hints *out, const vx_config *config)
     return read_image_size(out, config);
 }
 
-static int read_cn_clip_hints(vx_hints *out, const vx_config *config)
+/* OpenAI's and cn_clip's. */
+static int read_plain_hints(vx_hints *out, const vx_config *config)
 {
-    (void)config;
+    if (config->open_clip)
+        return read_hints(out, config);
     *out = (vx_hints){.eps = 1e-5,
                       .act = VX_ACT_QUICK_GELU,
                       .pool = VX_POOL_TOKEN,
@@ -158,18 +164,35 @@ static int read_cn_clip_hints(vx_hints *out, const vx_config *config)
     return VITX_OK;
 }
 
-/* vx_naming.arrange: no tensor changes, but its width tells the heads. */
-static int read_cn_clip_heads(vx_container *container, vx_hints *hints, const char *prefix,
-                              const vx_config *config)
+static int64_t width_of(const vx_container *container)
 {
     const vx_tensor *patches = vx_container_find(container, "visual.conv1.weight");
-    const int64_t width = patches && patches->rank ? patches->shape[0] : 0;
-    const int64_t head = width == 1280 ? 80 : 64;
-    (void)prefix;
-    (void)config;
+    return patches && patches->rank ? patches->shape[0] : 0;
+}
+
+static int tell_heads(vx_hints *hints, int64_t width, int64_t head)
+{
     if (hints->heads == 0 && width % head == 0 && width / head <= VX_MAX_PATCH)
         hints->heads = (int)(width / head);
     return VITX_OK;
+}
+
+/* vx_naming.arrange of both: no tensor changes, but the width tells the heads. */
+static int read_openai_heads(vx_container *container, vx_hints *hints, const char *prefix,
+                             const vx_config *config)
+{
+    (void)prefix;
+    (void)config;
+    return tell_heads(hints, width_of(container), 64);
+}
+
+static int read_cn_clip_heads(vx_container *container, vx_hints *hints, const char *prefix,
+                              const vx_config *config)
+{
+    const int64_t width = width_of(container);
+    (void)prefix;
+    (void)config;
+    return tell_heads(hints, width, width == 1280 ? 80 : 64);
 }
 
 /* The tower is a timm model. */
@@ -297,6 +320,18 @@ const vx_naming vx_naming_open_clip = {
     .read_recipe = read_recipe,
 };
 
+const vx_naming vx_naming_openai = {
+    .name = "openai",
+    .title = "OpenAI's CLIP",
+    .positions = VX_POS_OPEN_CLIP,
+    .base = &vx_naming_open_clip,
+    .harmless = harmless_names,
+    .code_tells = true,
+    .read_hints = read_plain_hints,
+    .arrange = read_openai_heads,
+    .read_recipe = read_recipe,
+};
+
 const vx_naming vx_naming_cn_clip = {
     .name = "cn_clip",
     .title = "cn_clip",
@@ -304,7 +339,7 @@ const vx_naming vx_naming_cn_clip = {
     .base = &vx_naming_open_clip,
     .harmless = cn_clip_harmless,
     .code_tells = true,
-    .read_hints = read_cn_clip_hints,
+    .read_hints = read_plain_hints,
     .arrange = read_cn_clip_heads,
     .read_recipe = read_recipe,
 };

@@ -39,6 +39,9 @@ static bool has_type(const vx_text_kind *kind, const char *type)
 /* The kind's prefix whose table of tokens the file has; NULL: none. */
 static const char *prefix_in(const vx_text_kind *kind, const vx_container *c)
 {
+    for (const char *const *t = kind->tensors; t && *t; t++)
+        if (!vx_container_find(c, *t))
+            return NULL;
     for (const char *const *p = kind->prefixes; *p; p++)
         if (vx_role_find(c, kind->naming, *p, VX_TOKENS, 0) &&
             (!kind->with || vx_role_find(c, kind->naming, *p, kind->with, 0)))

@@ -28,10 +28,11 @@ typedef struct vx_text_kind {
     /* config.json's model_type, of the towers together and of the text tower alone, ended by NULL;
      * NULL: the tensors tell */
     const char *const *types;
-    vx_role with;             /* a tensor that it is known by beside the table of tokens, or none */
-    const char *scale, *bias; /* the names of logit_scale and logit_bias */
-    int head_width;           /* of all towers of the kind; 0: the configuration has the heads */
-    bool norm_stays;          /* vx_arch.norm_stays: `norm1` of the naming is the block's last */
+    vx_role with; /* a tensor that it is known by beside the table of tokens, or none */
+    const char *const *tensors; /* others that must be there, by their keys; NULL: none */
+    const char *scale, *bias;   /* the names of logit_scale and logit_bias */
+    int head_width;             /* of all towers of the kind; 0: the configuration has the heads */
+    bool norm_stays;            /* vx_arch.norm_stays: `norm1` of the naming is the block's last */
     /* Gives rules its kind and all that the configuration says; hints->eps, act, heads and sizes
      * that the tensors must agree with. rules->context: the most that the tokenizer's files allow,
      * 0: the table's. */

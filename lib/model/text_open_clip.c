@@ -4,7 +4,8 @@
  * networks with custom_text.
  *
  * open_clip_config.json: model_cfg {quick_gelu, text_cfg}; what text_cfg leaves out has the default
- * of CLIPTextCfg. No tensor tells the activation, so a file without a configuration is refused.
+ * of CLIPTextCfg. No tensor tells the activation, so a file without a configuration is refused,
+ * unless it is OpenAI's own: its code says all (openai/CLIP @ d05afc4: model.py, build_model).
  */
 #include <string.h>
 
@@ -165,6 +166,21 @@ static int read(vx_text_rules *rules, vx_hints *hints, const vx_text_files *file
     return VITX_OK;
 }
 
+static int read_openai(vx_text_rules *rules, vx_hints *hints, const vx_text_files *files)
+{
+    if (vx_json_is_object(model_cfg(files)))
+        return read(rules, hints, files);
+    rules->kind = "CLIP";
+    rules->where = VX_TEXT_LARGEST;
+    rules->clean = VX_CLEAN_LOWER;
+    rules->pad = 0;
+    hints->causal = true;
+    hints->eps = 1e-5;
+    hints->act = VX_ACT_QUICK_GELU;
+    hints->has_head = true;
+    return VITX_OK;
+}
+
 static const vx_naming bare = {
     .name = "open_clip",
     .title = "open_clip",
@@ -206,6 +222,16 @@ static const vx_naming linear = {
     .base = &bare,
     .harmless = harmless,
 };
+
+static const char *const openai_numbers[] = VX_OPENAI_NUMBERS;
+
+const vx_text_kind vx_text_kind_openai = {.family = {.name = "clip"},
+                                          .naming = &open_clip,
+                                          .prefixes = prefixes,
+                                          .tensors = openai_numbers,
+                                          .scale = "logit_scale",
+                                          .head_width = 64,
+                                          .read = read_openai};
 
 const vx_text_kind vx_text_kind_open_clip_linear = {.family = {.name = "clip"},
                                                     .naming = &linear,

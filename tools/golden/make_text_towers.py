@@ -7,7 +7,7 @@ in float64.
     venv/bin/python tools/golden/make_text_towers.py [MODEL...]
 
 Every model is made and saved by its library (transformers' save_pretrained, open_clip's state dict and
-configuration, torch.save of cn_clip's state dict as its training writes it); big_vision's files are made of a
+configuration, torch.save of cn_clip's state dict as its training writes it, torch.jit.save of a traced CLIP as OpenAI's archives are); big_vision's files are made of a
 model of transformers, and open_clip's loader of them reads the same. The expected values come
 from the library's own code run in double on the weights as they stand in the file. README.md there
 says what each file holds.
@@ -438,6 +438,43 @@ def make_cn_clip(wanted):
            (model.bert.embeddings.LayerNorm, True), model.logit_scale.item(), 0, False, pixels())
 
 
+# ---------------------------------------------------------------------------- OpenAI
+
+def traced(model, texts):
+    """As OpenAI made its archives: both ways traced, and three numbers kept as tensors."""
+    for name, value in (("input_resolution", SIDE), ("context_length", CONTEXT), ("vocab_size", WORDS)):
+        if hasattr(model, name):
+            delattr(model, name)
+        model.register_buffer(name, torch.tensor(value))
+    return torch.jit.trace_module(model, {"encode_image": pixels().float(), "encode_text": pad_to(torch.tensor(texts[:1]), CONTEXT, 0)},
+                                  check_trace=False)
+
+
+def make_openai(wanted):
+    if not wanted("clip-openai"):
+        return
+    folder = fresh("clip-openai")
+    model = open_clip.CLIP(embed_dim=20, quick_gelu=True,
+                           vision_cfg=dict(image_size=SIDE, layers=1, width=128, head_width=64, patch_size=8, mlp_ratio=0.25),
+                           text_cfg=dict(context_length=CONTEXT, vocab_size=WORDS, width=64, heads=1, layers=1, mlp_ratio=0.5)).eval()
+    randomise(model, 50, half)
+    texts = ids_of(50, WORDS - 2, WORDS - 1, LENGTHS)
+    program = traced(model, texts).half()
+    for name, p in program.named_parameters():  # as OpenAI's convert_weights leaves them
+        if "ln_" in name:
+            p.data = p.data.float()
+    path = os.path.join(folder, "ViT-B-32.pt")
+    torch.jit.save(program, path)
+    loaded = torch.jit.load(path).float()
+    model = model.double()
+    encode = lambda ids: model.encode_text(pad_to(ids, CONTEXT, 0))
+    for text in texts:
+        error = (loaded.encode_text(pad_to(torch.tensor([text]), CONTEXT, 0)) - encode(torch.tensor([text]))).abs().max()
+        assert error < 1e-4, error
+    assert (loaded.encode_image(pixels().float()) - model.encode_image(pixels())).abs().max() < 1e-4
+    finish(folder, texts, encode, model.encode_image, (model.transformer, True), model.logit_scale.item(), 0, False, pixels())
+
+
 def main():
     register_softmax64()
     transformers.AttentionMaskInterface.register("softmax64", ALL_MASK_ATTENTION_FUNCTIONS["eager"])
@@ -450,6 +487,7 @@ def main():
     make_all_open_clip(wanted)
     make_all_big_vision(wanted)
     make_cn_clip(wanted)
+    make_openai(wanted)
     for folder, _, files in os.walk(OUT):
         for name in files:
             os.chmod(os.path.join(folder, name), 0o644)

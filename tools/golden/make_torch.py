@@ -216,13 +216,30 @@ def flat(tensors, kind):
     return out, room * item // 16
 
 
-def seed(name, flags, n, value, **how):
+def seed(name, flags, n, value, write=torch.save, **how):
     """Its pickle behind fuzz_torch.c's three bytes."""
     file = io.BytesIO()
-    torch.save(value, file, **how)
-    text = zipfile.ZipFile(file).read("archive/data.pkl")
+    write(value, file, **how)
+    archive = zipfile.ZipFile(file)
+    text = archive.read(next(m for m in archive.namelist() if m.endswith("/data.pkl")))
     with open(os.path.join(SEEDS, name), "wb") as f:
         f.write(bytes([flags]) + n.to_bytes(2, "little") + text)
+
+
+def openai():
+    """Both towers of OpenAI's CLIP, of one block each, 64 wide, with the three numbers that it is known by."""
+    d, words, patch = 64, 6, 2
+    layer = lambda name, n, k: {name + ".weight": (n, k), name + ".bias": (n,)}
+    norm = lambda name: {name + ".weight": (d,), name + ".bias": (d,)}
+    shapes = {"visual.conv1.weight": (d, 3, patch, patch), "visual.class_embedding": (d,), "visual.positional_embedding": (5, d),
+              "visual.proj": (d, 2), "text_projection": (d, 2), "token_embedding.weight": (words, d), "positional_embedding": (5, d),
+              "logit_scale": (), **norm("visual.ln_pre"), **norm("visual.ln_post"), **norm("ln_final")}
+    for tower in ("visual.", ""):
+        b = tower + "transformer.resblocks.0."
+        shapes.update({b + "attn.in_proj_weight": (3 * d, d), b + "attn.in_proj_bias": (3 * d,), **layer(b + "attn.out_proj", d, d),
+                       **norm(b + "ln_1"), **norm(b + "ln_2"), **layer(b + "mlp.c_fc", 3, d), **layer(b + "mlp.c_proj", d, 3)})
+    shapes.update(dict.fromkeys(("input_resolution", "context_length", "vocab_size"), ()))
+    return {name: np.zeros(shape) for name, shape in shapes.items()}
 
 
 def seeds():
@@ -242,6 +259,8 @@ def seeds():
     del whole.scratch
     seed("module", 0, n, whole)
     seed("several", 1, n, {"ema": plain, "net": dict(plain)})
+    halves, n16 = flat(openai(), torch.float16)
+    seed("openai", 0, n16, torch.jit.script(Bare(halves)), torch.jit.save)
     torch.save({k: v.clone() for k, v in plain.items()}, os.path.join(SEEDS, "file"))
     torch.save(plain, os.path.join(SEEDS, "file-old"), _use_new_zipfile_serialization=False)
 
@@ -262,4 +281,5 @@ def main():
         seeds()
 
 
-main()
+if __name__ == "__main__":
+    main()
