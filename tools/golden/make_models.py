@@ -579,10 +579,10 @@ def google_pool(t, heads):
     return {"MAPHead_0/" + k: v for k, v in out.items()}
 
 
-def load_google(model, path, bfloat16):
-    """timm's loader. It asks JAX for np.load and for a type, which are NumPy's as well."""
+def load_google(model, path, prefix, bfloat16):
+    """timm's loader, which knows prefixes but for img/. It asks JAX for np.load and for a type, which are NumPy's as well."""
     if not bfloat16:
-        model.load_pretrained(path)
+        model.load_pretrained(path, prefix if prefix == "img/" else "")
         return
     jax = types.ModuleType("jax")
     jax.numpy = np
@@ -591,8 +591,8 @@ def load_google(model, path, bfloat16):
 
 
 def make_google(name, image, seed, prefix, big_vision, dtype=torch.float32, stacked=False, compressed=False, fortran=False,
-                weights_of=None, extra={}, config=None, architecture="vit_tiny_patch16_224", answered=expected, **args):
-    """answered: as expected(), which writes what the model answers."""
+                weights_of=None, extra={}, config=None, architecture="vit_tiny_patch16_224", answered=expected, pictures={}, **args):
+    """answered: as expected(), which writes what the model answers. pictures: how they are made, which no file says."""
     if not wanted(name):
         return
     folder = fresh(name)
@@ -613,11 +613,12 @@ def make_google(name, image, seed, prefix, big_vision, dtype=torch.float32, stac
     path = os.path.join(folder, "weights.npz")
     (np.savez_compressed if compressed else np.savez)(path, **arrays)
     read = VisionTransformer(**args)
-    load_google(read, path, dtype == torch.bfloat16)
+    load_google(read, path, prefix, dtype == torch.bfloat16)
     for key, value in model.state_dict().items():
         assert torch.equal(value, read.state_dict()[key]), key
     data = dict(input_size=(3, args["img_size"], args["img_size"]), interpolation="bicubic", crop_pct=0.9,
                 mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    data.update(pictures)
     if config:
         data.update(config)
         json.dump({"architecture": architecture, "pretrained_cfg": data}, open(os.path.join(folder, "config.json"), "w"),

@@ -335,6 +335,21 @@ def make_open_clip(name, image, seed, vision, quick=False, preprocess={}, dtype=
     return finish(folder, visual, x, blocks, attentions, pool, lambda m, t: m(t)), visual, x
 
 
+def make_openai(name, image, seed, dtype=torch.float16):
+    """The state dict of OpenAI's CLIP, with the numbers that it holds as tensors. Heads are 64 wide."""
+    folder = fresh(name)
+    model = open_clip.CLIP(OUTPUTS, dict(image_size=20, layers=2, width=64, head_width=64, patch_size=4, mlp_ratio=0.5),
+                           dict(context_length=8, vocab_size=20, width=64, heads=1, layers=1, mlp_ratio=0.5), quick_gelu=True)
+    randomise(model, seed, dtype)
+    state = {k: v.to(dtype) for k, v in model.state_dict().items()}
+    state.update(input_resolution=torch.tensor(20), context_length=torch.tensor(8), vocab_size=torch.tensor(20))
+    torch.save(state, os.path.join(folder, "ViT-tiny.pt"))
+    visual = model.visual.float()
+    x = batch(image_transform_v2(PreprocessCfg(size=20), is_train=False)(image), 1, seed + 1)
+    blocks = list(visual.transformer.resblocks)
+    finish(folder, visual, x, blocks, [record_mha(b.attn) for b in blocks], None, lambda m, t: m(t))
+
+
 def make_cn_clip(name, image, seed, dtype=torch.float16):
     """As cn_clip's training saves it. Heads are 64 wide, so there is one."""
     from cn_clip.clip import model as cn
@@ -498,6 +513,8 @@ def main():
                        trunk=dict(name=name, embed_dim=OUTPUTS, size=20, patch=4, proj=None, width=64))
     if wanted("clip-cn-clip"):
         make_cn_clip("clip-cn-clip", image, 49)
+    if wanted("clip-openai"):
+        make_openai("clip-openai", image, 52)
     if wanted("vit-timm-map"):
         make_timm("vit-timm-map", image, "vit_tiny_patch16_224", 40, half, global_pool="map", class_token=False, num_classes=OUTPUTS, n=2)
     if wanted("vit-timm-map-class"):
@@ -513,6 +530,10 @@ def main():
     make_big_vision("siglip-big-vision-tower", image, 43, "params/", half, num_classes=0, img_size=40, patch_size=8,
                     weights_of="siglip-timm", act_layer="gelu_tanh", config=dict(crop_pct=0.9),
                     architecture="vit_so400m_patch16_siglip_256")
+    squashed = dict(crop_pct=1.0, crop_mode="squash")  # a table of tokens says that there is another tower
+    for name, root, seed in (("siglip-big-vision-texts", "params/", 50), ("siglip-big-vision-texts-bare", "", 51)):
+        make_big_vision(name, image, seed, root + "img/", half, num_classes=0, act_layer="gelu_tanh", pictures=squashed,
+                        extra={root + "txt/Embed_0/embedding": np.ones((9, 8), np.float32)})
     make_big_vision("vit-big-vision-map", image, 44, "params/", half)
     for folder, _, files in os.walk(OUT):
         for name in files:
