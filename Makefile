@@ -287,7 +287,7 @@ $(B)/test_gallery: $(addprefix $(B)/tools/cli/,batch/gallery_sheet.o batch/galle
 $(B)/test_pipeline: $(addprefix $(B)/tools/cli/,pipeline.o parallel.o progress.o say.o)
 # What answers the requests of a server, without what speaks HTTP, and the commands whose options it takes.
 SERVE_ASKED := $(addprefix tools/cli/cmd_,classify.c embed.c explain.c) $(filter-out %/main.c tools/cli/cmd_% tools/cli/eval_%,$(wildcard tools/cli/*.c)) \
-    $(addprefix tools/cli/serve/,answer.c ask.c cache.c encode.c formats.c jobfiles.c jobs.c metrics.c name.c outcome.c problem.c queue.c sniff.c together.c work.c worker.c)
+    $(addprefix tools/cli/serve/,answer.c ask.c ask_texts.c cache.c encode.c formats.c jobfiles.c jobs.c metrics.c name.c outcome.c problem.c queue.c sniff.c texts.c together.c work.c worker.c)
 $(B)/test_serve_work: $(SERVE_ASKED:%.c=$(B)/%.o)
 $(B)/test_serve_work: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 # What reads the words of clients.

@@ -4,24 +4,27 @@
 
 #include <stdio.h>
 
+#include "labels.h"
+
 #ifdef VX_WITH_HTTP
 #include "serve/http.h"
 #endif
 
-static const struct serve_settings defaults = {.common = COMMON_DEFAULTS,
-                                               .listen = "127.0.0.1:8080",
-                                               .connections = 1024,
-                                               .per_address = 128,
-                                               .per_client = -1,
-                                               .pixels = 200,
-                                               .body = (size_t)20 << 20,
-                                               .body_memory = (size_t)512 << 20,
-                                               .cache = (size_t)256 << 20,
-                                               .queue_s = 5,
-                                               .compute_s = 30,
-                                               .most_cost = 100000,
-                                               .async_cost = 5000,
-                                               .grace_s = 5};
+static const struct serve_settings defaults = {
+    .common = {.batch = 1, .fit = -1, .labels_may_be_texts = true},
+    .listen = "127.0.0.1:8080",
+    .connections = 1024,
+    .per_address = 128,
+    .per_client = -1,
+    .pixels = 200,
+    .body = (size_t)20 << 20,
+    .body_memory = (size_t)512 << 20,
+    .cache = (size_t)256 << 20,
+    .queue_s = 5,
+    .compute_s = 30,
+    .most_cost = 100000,
+    .async_cost = 5000,
+    .grace_s = 5};
 
 static const struct option options[] = {
     {.name = "model",
@@ -35,6 +38,7 @@ static const struct option options[] = {
      .more = "May stand there several times; the first one answers where a request names none. "
              "Without NAME\n"
              "it is the last part of the path."},
+    LABEL_OPTIONS,
     {.name = "listen",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct serve_settings, listen),

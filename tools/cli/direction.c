@@ -59,7 +59,7 @@ int direction_load(struct direction *d, const struct direction_words *w,
 
 void direction_give(const struct direction *d, vitx_explain_opts *opts, int count)
 {
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && (d->vector || d->like); i++) {
         opts[i].vector = d->vector;
         opts[i].vector_count = d->count;
         opts[i].like = d->like;

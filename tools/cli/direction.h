@@ -31,6 +31,7 @@ int text_check(const char *text);
 /* Reads the file, for a model that is open. Free it whatever comes of it. */
 int direction_load(struct direction *out, const struct direction_words *words,
                    const struct session *session, const struct common *common);
+/* To all opts, if there is one. */
 void direction_give(const struct direction *direction, vitx_explain_opts *opts, int count);
 void direction_free(struct direction *direction);
 

@@ -59,6 +59,7 @@ struct explain_plan {
     struct ends *ends;    /* [opts_count]: --scale shared; NULL: each map has its own */
     vitx_image *baseline; /* NULL: none */
     struct direction direction;
+    float *stand_ins;        /* [texts, classes]: until explain_plan_speak(); NULL: none */
     vitx_basis *basis;       /* --together: made by explain_run; NULL: none */
     struct sources sources;  /* what no output may replace */
     bool pattern, to_output; /* -o: has a field; is standard output */
@@ -79,6 +80,12 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *setti
  * session's context is used; the plan then serves any context that is made alike. */
 int explain_plan_on(struct explain_plan *plan, const struct explain_settings *settings,
                     const struct session *session);
+/* The same, and no text tower is run: vectors stand in for the texts, and what is asked of the
+ * library about the plan costs no more than looking. */
+int explain_plan_silently(struct explain_plan *plan, const struct explain_settings *settings,
+                          const struct session *session);
+/* Before such a plan is carried out: its texts take their places. */
+void explain_plan_speak(struct explain_plan *plan);
 void explain_plan_free(struct explain_plan *plan);
 
 /* --together: makes the basis of the method features from all pictures, and gives it to the plan.
@@ -101,7 +108,7 @@ struct making {
     int size;                /* pictures that fit */
     int status;              /* exit status of the batch */
     bool cancelled;          /* Ctrl-C, or who waited has gone */
-    bool lacks_memory; /* a map was not made for want of memory */
+    bool lacks_memory;       /* a map was not made for want of memory */
     vitx_prediction *top;    /* [size, ranks]: the best classes of the pictures     */
     bool *settled;           /* [size, opts_count]: the map was made, or reported   */
     vitx_map **maps;         /* [size, opts_count]: of one call                     */

@@ -297,9 +297,33 @@ static void fill_text(const struct explain_plan *plan, vitx_explain_opts *e, int
     const struct explain_settings *o = plan->settings;
     if (o->texts.count == 0)
         return;
+    if (plan->stand_ins) {
+        e->vector_count = plan->session->info.classes;
+        e->vector = plan->stand_ins + (size_t)t * (size_t)e->vector_count;
+        return;
+    }
+    e->vector = NULL;
+    e->vector_count = 0;
     e->texts = plan->session->texts;
     e->text = o->texts.items[t];
     e->versus_text = o->versus;
+}
+
+/* A direction for each text: which one it is matters to no plan. */
+static int make_stand_ins(struct explain_plan *plan)
+{
+    const size_t texts = (size_t)plan->settings->texts.count;
+    const size_t units = (size_t)plan->session->info.classes;
+    if (texts == 0)
+        return DONE;
+    plan->stand_ins = calloc(texts * units, sizeof *plan->stand_ins);
+    if (!plan->stand_ins) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    for (size_t t = 0; t < texts; t++)
+        plan->stand_ins[t * units] = 1;
+    return DONE;
 }
 
 static void fill_one(const struct explain_plan *plan, vitx_explain_opts *e,
@@ -513,12 +537,14 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
     return status == DONE ? check_methods(plan) : status;
 }
 
-int explain_plan_on(struct explain_plan *plan, const struct explain_settings *o,
-                    const struct session *session)
+static int plan_on(struct explain_plan *plan, const struct explain_settings *o,
+                   const struct session *session, bool silently)
 {
     set_out(plan, o);
     plan->session = session;
     int status = parse_scale(&plan->scale, &plan->low, &plan->high, o->scale);
+    if (status == DONE && silently)
+        status = make_stand_ins(plan);
     if (status == DONE)
         status = choose_methods(&plan->methods, &o->methods);
     if (status == DONE)
@@ -526,6 +552,28 @@ int explain_plan_on(struct explain_plan *plan, const struct explain_settings *o,
     if (status == DONE && o->baseline)
         status = load_baseline(plan);
     return status == DONE ? check_methods(plan) : status;
+}
+
+int explain_plan_on(struct explain_plan *plan, const struct explain_settings *o,
+                    const struct session *session)
+{
+    return plan_on(plan, o, session, false);
+}
+
+int explain_plan_silently(struct explain_plan *plan, const struct explain_settings *o,
+                          const struct session *session)
+{
+    return plan_on(plan, o, session, true);
+}
+
+void explain_plan_speak(struct explain_plan *plan)
+{
+    float *before = plan->stand_ins;
+    plan->stand_ins = NULL;
+    for (int i = 0; before && i < plan->opts_count; i++)
+        fill_text(plan, &plan->opts[i],
+                  (int)((plan->opts[i].vector - before) / plan->session->info.classes));
+    free(before);
 }
 
 void explain_plan_free(struct explain_plan *plan)
@@ -541,6 +589,7 @@ void explain_plan_free(struct explain_plan *plan)
     direction_free(&plan->direction);
     sources_free(&plan->sources);
     free(plan->opts);
+    free(plan->stand_ins);
     free(plan->sets);
     free(plan->targets);
 }

@@ -66,17 +66,23 @@ static int lines_of(struct list *out, const char *path)
 
 /* -------------------------------------------------------------------------- the tower ----- */
 
-int texts_open(struct session *session, const struct common *common)
+int texts_try(struct session *session, const struct common *common, vitx_progress *progress)
 {
     vitx_texts_opts opts = VITX_TEXTS_OPTS_INIT;
-    vitx_context_opts context = session_context_opts(common, VITX_FIT_RECIPE);
+    vitx_context_opts context = context_opts_of(common, VITX_FIT_RECIPE);
     if (session->texts)
-        return DONE;
+        return VITX_OK;
+    context.progress = progress;
     opts.path = common->words.model;
     opts.tokenizer = common->words.tokenizer;
     opts.clean = common->words.clean;
     opts.context = &context;
-    const int code = vitx_texts_create(&session->texts, session->model, &opts);
+    return vitx_texts_create(&session->texts, session->model, &opts);
+}
+
+int texts_open(struct session *session, const struct common *common)
+{
+    const int code = texts_try(session, common, progress_tick);
     return code == VITX_OK ? DONE : refused(code, session->path);
 }
 
@@ -123,6 +129,14 @@ static char *bundled_templates(const char *name)
     return bundled_file(file);
 }
 
+bool template_is_known(const char *word)
+{
+    char *bundled = strstr(word, "{}") ? NULL : bundled_templates(word);
+    const bool known = bundled || strstr(word, "{}");
+    free(bundled);
+    return known;
+}
+
 static int add_templates(struct list *out, const char *word)
 {
     if (strstr(word, "{}"))
@@ -148,11 +162,15 @@ static int gather_templates(struct list *out, const struct list *given)
     return status;
 }
 
-/* A name that other labels do not have; false without memory. */
-static bool name_labels(char out[DIGEST_TEXT], const struct list *labels,
-                        const struct list *templates)
+int labels_gather(struct list *labels, struct list *templates, const struct common *common)
 {
-    uint8_t bytes[DIGEST_BYTES];
+    const int status = gather_labels(labels, common);
+    return status == DONE ? gather_templates(templates, &common->words.templates) : status;
+}
+
+bool labels_digest(uint8_t out[DIGEST_BYTES], const struct list *labels,
+                   const struct list *templates)
+{
     struct digest *digest = digest_begin();
     if (!digest)
         return false;
@@ -161,8 +179,7 @@ static bool name_labels(char out[DIGEST_TEXT], const struct list *labels,
     digest_add(digest, "", 1);
     for (int i = 0; i < templates->count; i++)
         digest_add(digest, templates->items[i], strlen(templates->items[i]) + 1);
-    digest_end(digest, bytes);
-    digest_text(out, bytes);
+    digest_end(digest, out);
     return true;
 }
 
@@ -170,34 +187,43 @@ static bool name_labels(char out[DIGEST_TEXT], const struct list *labels,
 static char *cache_path(const struct session *session, const struct common *common,
                         const struct list *labels, const struct list *templates)
 {
-    char digest[DIGEST_TEXT];
+    uint8_t digest[DIGEST_BYTES];
+    char name[DIGEST_TEXT];
     const char *given = common->words.cache;
     const long sentences = (long)labels->count * (templates->count ? templates->count : 1);
     if (given)
         return strcmp(given, "no") == 0 ? NULL : strdup(given);
     const char *of = common->words.model ? common->words.model : session->path;
-    if (sentences < MANY || access(of, W_OK | X_OK) != 0 || !name_labels(digest, labels, templates))
+    if (sentences < MANY || access(of, W_OK | X_OK) != 0 ||
+        !labels_digest(digest, labels, templates))
         return NULL;
     const size_t room = strlen(of) + 64;
     char *path = malloc(room);
+    digest_text(name, digest);
     if (path)
-        snprintf(path, room, "%s/labels.%.16s.vitx", of, digest);
+        snprintf(path, room, "%s/labels.%.16s.vitx", of, name);
     return path;
+}
+
+int labels_create(vitx_label_set **out, vitx_texts *texts, const struct list *labels,
+                  const struct list *templates, const char *cache)
+{
+    vitx_label_set_opts opts = VITX_LABEL_SET_OPTS_INIT;
+    opts.templates = templates->count ? (const char *const *)templates->items : NULL;
+    opts.template_count = templates->count;
+    opts.cache = cache;
+    return vitx_label_set_create(out, texts, (const char *const *)labels->items, labels->count,
+                                 &opts);
 }
 
 static int create(struct session *session, const struct common *common, const struct list *labels,
                   const struct list *templates)
 {
-    vitx_label_set_opts opts = VITX_LABEL_SET_OPTS_INIT;
     vitx_label_set_info info = VITX_LABEL_SET_INFO_INIT;
     char *cache = cache_path(session, common, labels, templates);
-    opts.templates = templates->count ? (const char *const *)templates->items : NULL;
-    opts.template_count = templates->count;
-    opts.cache = cache;
     progress_begin(common, 1, 1, NULL);
     progress_step(0, 1, "labels");
-    const int code = vitx_label_set_create(
-        &session->labels, session->texts, (const char *const *)labels->items, labels->count, &opts);
+    const int code = labels_create(&session->labels, session->texts, labels, templates, cache);
     progress_hide();
     free(cache);
     if (code == VITX_CANCELLED && progress_cancelled())
@@ -232,9 +258,7 @@ static int put_digest(char *digest, const struct session *session, const struct 
 int labels_open(struct session *session, const struct common *common, char *digest)
 {
     struct list labels = {0}, templates = {0};
-    int status = gather_labels(&labels, common);
-    if (status == DONE)
-        status = gather_templates(&templates, &common->words.templates);
+    int status = labels_gather(&labels, &templates, common);
     if (status == DONE)
         status = texts_open(session, common);
     if (status == DONE)

@@ -5,6 +5,7 @@
 #ifndef CLI_LABELS_H
 #define CLI_LABELS_H
 
+#include "digest.h"
 #include "session.h"
 
 /* The options of a command that knows classes that are texts. */
@@ -38,6 +39,8 @@
 
 /* The text tower of a session's model, for session->texts; nothing if it is there already. */
 int texts_open(struct session *session, const struct common *common);
+/* The same with a progress of the tower's own. Does not complain: the library's status. */
+int texts_try(struct session *session, const struct common *common, vitx_progress *progress);
 /* Whether the command line speaks of classes that are texts: --label or --template; or --labels,
  * if the model, which is open, has no classes of its own. */
 bool labels_asked(const struct session *session, const struct common *common);
@@ -49,5 +52,18 @@ int labels_open(struct session *session, const struct common *common, char *dige
  * model, or texts. */
 int classes_of(const struct session *session);
 bool has_probabilities(const struct session *session);
+
+/* The labels and the sentences that the command line names, those of files among them; free both
+ * lists whatever comes of it. Complains; an exit status. */
+int labels_gather(struct list *labels, struct list *templates, const struct common *common);
+/* Whether --template takes it without looking for a file of that name. */
+bool template_is_known(const char *word);
+/* What other labels, or the same in other sentences, do not have. false without memory. */
+bool labels_digest(uint8_t out[DIGEST_BYTES], const struct list *labels,
+                   const struct list *templates);
+/* The vectors of labels in sentences (none: as they stand), kept in a file (NULL: not). The
+ * library's status. */
+int labels_create(vitx_label_set **out, vitx_texts *texts, const struct list *labels,
+                  const struct list *templates, const char *cache);
 
 #endif

@@ -41,3 +41,21 @@ void answer_drop(struct answer *answer)
     text_free(&answer->body);
     free(answer);
 }
+
+static void *hold(void *item)
+{
+    return answer_hold(item);
+}
+
+static void drop(void *item)
+{
+    answer_drop(item);
+}
+
+static size_t bytes_of(const void *item)
+{
+    const struct answer *answer = item;
+    return sizeof *answer + answer->body.room;
+}
+
+const struct cache_kind answers_kept = {hold, drop, bytes_of, GAUGE_CACHE_BYTES};

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "cache.h"
 #include "problem.h"
 #include "work.h"
 
@@ -21,5 +22,8 @@ struct answer *answer_refusing(const struct problem *why);
 struct answer *answer_hold(struct answer *answer);
 /* NULL is allowed. */
 void answer_drop(struct answer *answer);
+
+/* Answers in a cache. */
+extern const struct cache_kind answers_kept;
 
 #endif

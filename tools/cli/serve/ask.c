@@ -11,7 +11,7 @@
 extern const struct command cmd_classify, cmd_embed, cmd_explain;
 
 enum {
-    MOST_FIELDS = 64,
+    MOST_FIELDS = 64,  /* but labels */
     MOST_VALUE = 1024, /* bytes of a value */
     MOST_MAPS = 128,   /* of a request */
 };
@@ -26,10 +26,13 @@ static const struct allowed {
     int forms; /* whose bytes it can change */
 } allowed[] = {
     {"top", CLASSIFY | EXPLAIN, JSON},
+    {"label", CLASSIFY, JSON},
+    {"template", CLASSIFY, JSON},
     {"normalize", EMBED, JSON | NPY},
     {"window", CLASSIFY | EXPLAIN | EMBED, JSON | PNG | NPY | HTML},
     {"method", EXPLAIN, JSON | PNG | NPY | HTML},
     {"target", EXPLAIN, JSON | PNG | NPY | HTML},
+    {"text", EXPLAIN | EMBED, JSON | PNG | NPY | HTML},
     {"unit", EXPLAIN, JSON | PNG | NPY | HTML},
     {"score", EXPLAIN, JSON | PNG | NPY | HTML},
     {"versus", EXPLAIN, JSON | PNG | NPY | HTML},
@@ -72,12 +75,23 @@ static void last_line(char *out, size_t size, const char *said)
     snprintf(out, size, "%.*s", (int)(length < size ? length : size - 1), line + skipped);
 }
 
+/* Bytes at p that are the path of one of the model's files; 0: none. */
+static size_t path_at(const char *p, const struct served *model)
+{
+    const struct words *words = &model->common.words;
+    const char *const paths[] = {words->model, words->tokenizer, model->session.path};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        const size_t length = paths[i] ? strlen(paths[i]) : 0;
+        if (length > 1 && strncmp(p, paths[i], length) == 0)
+            return length;
+    }
+    return 0;
+}
+
 /* --name becomes name, a command that lists something the address that does, and the model's files
  * the name that it is served by: where they lie is nobody's business. */
 static void in_words_of_addresses(struct text *out, const char *text, const struct served *model)
 {
-    const char *path = model->session.path;
-    const size_t path_length = strlen(path);
     static const char *const others[][2] = {
         {"vitx-cli methods lists them", "/v1/methods lists them"},
         {"vitx-cli info lists them", "the documentation lists them"}};
@@ -88,10 +102,8 @@ static void in_words_of_addresses(struct text *out, const char *text, const stru
                 taken = strlen(others[i][0]);
                 text_put(out, others[i][1]);
             }
-        if (!taken && path_length > 1 && strncmp(p, path, path_length) == 0) {
-            taken = path_length;
+        if (!taken && (taken = path_at(p, model)) > 0)
             text_put(out, model->name);
-        }
         if (!taken && strncmp(p, "--", 2) == 0 && p[2] >= 'a' && p[2] <= 'z' &&
             (p == text || p[-1] == ' '))
             taken = 2;
@@ -176,13 +188,20 @@ static const char *keep_word(struct ask *ask, const char *text)
                                                      : NULL;
 }
 
+/* A text of embed, which the command line has not. */
+static bool store_text(struct ask *ask, const char *text, struct problem *why)
+{
+    return list_add(&ask->texts, text, strlen(text)) ||
+           refuse(why, 503, "no_memory", NULL, "no memory");
+}
+
 static bool store_field(struct ask *ask, const struct field *field, struct problem *why)
 {
     const struct command *command;
     if (strlen(field->value) > MOST_VALUE)
         return refuse(why, 400, "bad_option", NULL, "%.40s: more than %d bytes", field->name,
                       MOST_VALUE);
-    if (!find_allowed(field->name, ask->verb, why))
+    if (!find_allowed(field->name, ask->verb, why) || !ask_check_text(field, why))
         return false;
     void *settings = settings_of(ask, field->name, &command);
     const struct option *o = option_find(command, field->name);
@@ -190,6 +209,8 @@ static bool store_field(struct ask *ask, const struct field *field, struct probl
     const char *value = name ? keep_word(ask, field->value) : NULL;
     if (!value)
         return refuse(why, 503, "no_memory", NULL, "no memory");
+    if (!o)
+        return store_text(ask, value, why);
     const int flag = o->kind == OPTION_FLAG ? flag_of(value) : 1;
     if (flag < 0)
         return refuse(why, 400, "bad_option", NULL, "%s is a flag, it takes true or false", name);
@@ -243,7 +264,7 @@ static const char *default_method(const struct ask *ask)
     static const char *const names[] = {"legrad", "gradcam", "rollout", "eigencam", NULL};
     const struct explain_settings *o = ask->explain;
     const struct session *s = &ask->model->session;
-    const bool aimed = !s->info.units || o->units.count > 0;
+    const bool aimed = !s->info.units || o->units.count > 0 || o->texts.count > 0;
     if (ask->form == FORM_HTML)
         return "all-fast";
     for (int i = 0; names[i]; i++) {
@@ -299,7 +320,7 @@ static bool make_plan(struct ask *ask, struct problem *why)
     say_hold(&said, &length);
     int status = explain_check(o, 1);
     if (status == DONE)
-        status = explain_plan_on(&ask->plan, o, &ask->model->session);
+        status = explain_plan_silently(&ask->plan, o, &ask->model->session);
     say_release();
     if (status != DONE)
         refuse_as_said(why, status == WRONG_USAGE ? 400 : 422, "bad_option", said, ask->model);
@@ -331,15 +352,21 @@ static bool price(struct ask *ask, struct problem *why)
     if (!count_forwards(&forwards, &ask->plan, why))
         return false;
     const struct explain_settings *o = ask->explain;
+    const bool page = ask->form == FORM_HTML, texts = o->texts.count > 0;
     ask->cost = (double)forwards * (o->flip ? 2 : 1) + (ask->plan.ranks > 0);
-    ask->cost += ask->form == FORM_HTML;
+    ask->cost += page + (page && texts);
     ask->cost = ask->cost > 1 ? ask->cost : 1;
+    /* The words that a page marks take a forward and a backward pass of each text. */
+    ask->of_texts = o->texts.count * (page ? 3 : 1) + (texts && o->versus);
+    ask->cost += ask->of_texts;
     return true;
 }
 
 static bool ask_for_maps(struct ask *ask, struct problem *why)
 {
     struct explain_settings *o = ask->explain;
+    if (!ask_check_texts(ask, &o->texts, why))
+        return false;
     set_output(ask, o);
     pthread_mutex_lock(&ask->model->asking);
     bool fine = ((o->methods.count > 0 || choose_method(ask)) && complete_given(ask)) ||
@@ -347,6 +374,7 @@ static bool ask_for_maps(struct ask *ask, struct problem *why)
     fine = fine && make_plan(ask, why) && check_counts(ask, why) && price(ask, why);
     for (int j = 0; j < ask->plan.opts_count; j++)
         ask->plan.opts[j].answer = ask->top > 0;
+    explain_plan_speak(&ask->plan);
     pthread_mutex_unlock(&ask->model->asking);
     return fine;
 }
@@ -409,7 +437,11 @@ static bool write_canonical(struct ask *ask)
         if (!(allowed[i].verbs & 1 << ask->verb) || !(allowed[i].forms & 1 << ask->form))
             continue;
         const void *settings = settings_of(ask, allowed[i].name, &command);
-        put_option(out, option_find(command, allowed[i].name), settings);
+        const struct option *o = option_find(command, allowed[i].name);
+        if (o)
+            put_option(out, o, settings);
+        else
+            put_list(out, &ask->texts);
     }
     return !out->failed;
 }
@@ -419,9 +451,6 @@ static bool write_canonical(struct ask *ask)
 static bool check_verb(const struct ask *ask, struct problem *why)
 {
     const struct session *s = &ask->model->session;
-    if (ask->verb == VERB_CLASSIFY && s->info.units)
-        return refuse(why, 422, "no_classes", "embed gives its embedding",
-                      "the model has no classes");
     if (ask->verb == VERB_EMBED && !s->info.units)
         return refuse(why, 422, "no_embedding", "classify gives its classes",
                       "the model answers with classes, not with an embedding");
@@ -441,6 +470,7 @@ static bool begin_settings(struct ask *ask)
     common.verbose = false;
     common.language = NULL;
     common.labels = NULL;
+    common.words.labels = common.words.templates = (struct list){0};
     ask->answers = settings_create(ask->verb == VERB_EMBED ? &cmd_embed : &cmd_classify);
     if (ask->answers)
         memcpy(ask->answers, &common, sizeof common);
@@ -455,7 +485,7 @@ static bool begin_settings(struct ask *ask)
 /* The values of classify's and embed's settings, which are their own. */
 static void take_answers(struct ask *ask)
 {
-    const int classes = ask->model->session.info.classes;
+    const int classes = ask_classes(ask);
     const char *settings = ask->answers;
     if (ask->verb == VERB_EMBED) {
         ask->normalize = *(const bool *)(settings + option_find(&cmd_embed, "normalize")->offset);
@@ -467,19 +497,33 @@ static void take_answers(struct ask *ask)
         ask->top = 0;
 }
 
+static int count_labels(const struct field *fields, int count)
+{
+    int labels = 0;
+    for (int i = 0; i < count; i++)
+        labels += strcmp(fields[i].name, "label") == 0;
+    return labels;
+}
+
 static bool fill(struct ask *ask, const struct field *fields, int count, struct problem *why)
 {
     if (!check_verb(ask, why))
         return false;
-    if (count > MOST_FIELDS)
+    if (count - count_labels(fields, count) > MOST_FIELDS)
         return refuse(why, 400, "bad_option", NULL, "more than %d options", MOST_FIELDS);
     if (!begin_settings(ask))
         return refuse(why, 503, "no_memory", NULL, "no memory");
     for (int i = 0; i < count; i++)
         if (!store_field(ask, &fields[i], why))
             return false;
-    take_answers(ask);
     ask->cost = 1;
+    if (ask->verb == VERB_CLASSIFY && !ask_take_labels(ask, why))
+        return false;
+    if (ask->texts.count > 0)
+        ask->cost = ask->of_texts = ask->texts.count;
+    take_answers(ask);
+    if (ask->verb == VERB_EMBED && !ask_check_texts(ask, &ask->texts, why))
+        return false;
     if (ask->verb == VERB_EXPLAIN && !ask_for_maps(ask, why))
         return false;
     return write_canonical(ask) || refuse(why, 503, "no_memory", NULL, "no memory");
@@ -511,6 +555,8 @@ void ask_free(struct ask *ask)
     settings_free(ask->verb == VERB_EMBED ? &cmd_embed : &cmd_classify, ask->answers);
     settings_free(&cmd_explain, ask->explain);
     given_free(&ask->given);
+    labels_wanted_free(&ask->labels);
+    list_free(&ask->texts);
     list_free(&ask->words);
     text_free(&ask->canonical);
     free(ask);
@@ -519,4 +565,9 @@ void ask_free(struct ask *ask)
 double ask_cost(const struct ask *ask)
 {
     return ask->cost;
+}
+
+bool ask_needs_picture(const struct ask *ask)
+{
+    return ask->texts.count == 0;
 }

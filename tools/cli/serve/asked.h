@@ -2,7 +2,7 @@
 #ifndef CLI_SERVE_ASKED_H
 #define CLI_SERVE_ASKED_H
 
-#include "ask.h"
+#include "texts.h"
 #include "tools/cli/explain.h"
 
 struct ask {
@@ -14,11 +14,25 @@ struct ask {
     void *answers;      /* settings of classify, or of embed */
     void *explain;      /* a struct explain_settings; NULL: of another verb */
     struct explain_plan plan;
-    int top; /* predictions of an answer; 0: none are wanted */
+    struct labels_wanted labels; /* of classify; none: the model's own classes */
+    struct list texts;           /* of embed, in place of a picture */
+    int top;                     /* predictions of an answer; 0: none are wanted */
     bool normalize;
-    double cost;
+    double cost; /* forwards, those of texts among them */
+    int of_texts;
     struct text canonical; /* all that an answer depends on, but the picture, model and form */
 };
+
+/* ask_texts.c. A value that is to be a text is one; whatever else the option takes is not looked
+ * at. */
+bool ask_check_text(const struct field *field, struct problem *why);
+/* Texts that are explained or embedded are for a model with a text tower, and not too many. */
+bool ask_check_texts(const struct ask *ask, const struct list *texts, struct problem *why);
+/* The labels of a request, once its settings are there. Without any, a model without classes has
+ * to have those of the server. */
+bool ask_take_labels(struct ask *ask, struct problem *why);
+/* How many classes there are to answer with. */
+int ask_classes(const struct ask *ask);
 
 /* What a complaint of the command line says, in the words of an address: "vitx-cli: serve: --top is
  * ..." is "top is ...". Of several lines the last. */

@@ -1,9 +1,9 @@
 /*
  * serve/cache.c: see cache.h.
  *
- * What is kept are the bytes of answers, not the maps: an answer that is there costs its client no
- * decoding and no drawing, which take as long as the network does for a small model, and one form
- * is mostly what a client asks for.
+ * Of answers the bytes are kept, not the maps: an answer that is there costs its client no decoding
+ * and no drawing, which take as long as the network does for a small model, and one form is mostly
+ * what a client asks for.
  */
 #include "cache.h"
 
@@ -11,19 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics.h"
-
 enum { SLOTS = 4096 };
 
 struct entry {
     uint8_t key[DIGEST_BYTES];
-    struct answer *answer;
+    void *item;
     size_t bytes;
     struct entry *in_slot;       /* the next one of the slot */
     struct entry *newer, *older; /* by their last use */
 };
 
 struct cache {
+    const struct cache_kind *kind;
     pthread_mutex_t lock;
     size_t bytes, most;
     struct entry *newest, *oldest;
@@ -64,9 +63,9 @@ static void link_newest(struct cache *cache, struct entry *e)
     cache->newest = e;
 }
 
-static void free_entry(struct entry *e)
+static void free_entry(const struct cache *cache, struct entry *e)
 {
-    answer_drop(e->answer);
+    cache->kind->drop(e->item);
     free(e);
 }
 
@@ -81,16 +80,17 @@ static void drop_oldest(struct cache *cache)
     else
         cache->newest = NULL;
     cache->bytes -= e->bytes;
-    free_entry(e);
+    free_entry(cache, e);
 }
 
-struct cache *cache_create(size_t bytes)
+struct cache *cache_create(size_t bytes, const struct cache_kind *kind)
 {
     struct cache *cache = calloc(1, sizeof *cache);
     if (!cache)
         return NULL;
     pthread_mutex_init(&cache->lock, NULL);
     cache->most = bytes;
+    cache->kind = kind;
     return cache;
 }
 
@@ -101,29 +101,29 @@ void cache_free(struct cache *cache)
     struct entry *older;
     for (struct entry *e = cache->newest; e; e = older) {
         older = e->older;
-        free_entry(e);
+        free_entry(cache, e);
     }
     pthread_mutex_destroy(&cache->lock);
     free(cache);
 }
 
-struct answer *cache_find(struct cache *cache, const uint8_t key[DIGEST_BYTES])
+void *cache_find(struct cache *cache, const uint8_t key[DIGEST_BYTES])
 {
-    struct answer *found = NULL;
+    void *found = NULL;
     pthread_mutex_lock(&cache->lock);
     struct entry *e = *find(cache, key);
     if (e) {
         unlink_use(cache, e);
         link_newest(cache, e);
-        found = answer_hold(e->answer);
+        found = cache->kind->hold(e->item);
     }
     pthread_mutex_unlock(&cache->lock);
     return found;
 }
 
-void cache_add(struct cache *cache, const uint8_t key[DIGEST_BYTES], struct answer *answer)
+void cache_add(struct cache *cache, const uint8_t key[DIGEST_BYTES], void *item)
 {
-    const size_t bytes = sizeof(struct entry) + sizeof *answer + answer->body.room;
+    const size_t bytes = sizeof(struct entry) + cache->kind->bytes(item);
     struct entry *e = bytes <= cache->most ? calloc(1, sizeof *e) : NULL;
     if (!e)
         return;
@@ -133,7 +133,7 @@ void cache_add(struct cache *cache, const uint8_t key[DIGEST_BYTES], struct answ
         free(e);
     } else {
         memcpy(e->key, key, DIGEST_BYTES);
-        e->answer = answer_hold(answer);
+        e->item = cache->kind->hold(item);
         e->bytes = bytes;
         *at = e;
         link_newest(cache, e);
@@ -143,5 +143,5 @@ void cache_add(struct cache *cache, const uint8_t key[DIGEST_BYTES], struct answ
     }
     const size_t now = cache->bytes;
     pthread_mutex_unlock(&cache->lock);
-    metrics_set(GAUGE_CACHE_BYTES, (double)now);
+    metrics_set(cache->kind->gauge, (double)now);
 }

@@ -77,6 +77,28 @@ static bool put_maps(struct text *out, const struct ask *ask, const struct outco
     return true;
 }
 
+/* [{"text":..,"embedding":[..]},..] */
+static void put_texts(struct text *out, const struct outcome *o, const struct ask *ask)
+{
+    const int units = ask->model->session.info.classes;
+    text_put(out, "\"texts\":[");
+    for (int i = 0; i < ask->texts.count; i++) {
+        text_put(out, i ? ",{\"text\":" : "{\"text\":");
+        text_json(out, ask->texts.items[i]);
+        text_put(out, ",");
+        put_embedding(out, o->embedding + (size_t)i * (size_t)units, units);
+        text_put(out, "}");
+    }
+    text_put(out, "]");
+}
+
+/* Labels always are. */
+static bool are_probable(const struct ask *ask)
+{
+    const struct session *s = &ask->model->session;
+    return s->info.units || s->info.outputs != VITX_OUTPUTS_NONE;
+}
+
 static bool write_json(struct text *out, const struct outcome *o, const struct ask *ask,
                        const vitx_image *image, struct problem *why)
 {
@@ -84,13 +106,16 @@ static bool write_json(struct text *out, const struct outcome *o, const struct a
     text_json(out, ask->model->name);
     text_put(out, ",\"digest\":");
     text_json(out, ask->model->digest);
-    text_format(out, "},\"image\":{\"width\":%d,\"height\":%d},", vitx_image_width(image),
-                vitx_image_height(image));
-    if (ask->verb == VERB_EMBED)
+    text_put(out, "},");
+    if (image)
+        text_format(out, "\"image\":{\"width\":%d,\"height\":%d},", vitx_image_width(image),
+                    vitx_image_height(image));
+    if (!image)
+        put_texts(out, o, ask);
+    else if (ask->verb == VERB_EMBED)
         put_embedding(out, o->embedding, ask->model->session.info.classes);
     else
-        put_predictions(out, o->top, o->top_count,
-                        ask->model->session.info.outputs != VITX_OUTPUTS_NONE);
+        put_predictions(out, o->top, o->top_count, are_probable(ask));
     if (ask->verb == VERB_EXPLAIN) {
         text_put(out, ",");
         if (!put_maps(out, ask, o, why))
@@ -107,8 +132,8 @@ static bool write_npy(struct text *out, const struct outcome *o, const struct as
 {
     if (ask->verb == VERB_EXPLAIN)
         return write_map(out, ask, o->maps[0], NULL, "npy", why);
-    return vitx_vectors_write(o->embedding, 1, ask->model->session.info.classes, write_some, out) ==
-               VITX_OK ||
+    return vitx_vectors_write(o->embedding, ask->texts.count ? ask->texts.count : 1,
+                              ask->model->session.info.classes, write_some, out) == VITX_OK ||
            no_memory(why);
 }
 

@@ -62,6 +62,19 @@ static char *joined(const char *key, size_t key_bytes, const char *value, size_t
     return text;
 }
 
+static bool make_room(struct fields *fields)
+{
+    const int room = fields->room ? 2 * fields->room : 16;
+    if (fields->count < fields->room)
+        return true;
+    struct field *items = realloc(fields->items, (size_t)room * sizeof *items);
+    if (!items)
+        return false;
+    fields->items = items;
+    fields->room = room;
+    return true;
+}
+
 bool fields_add(struct fields *fields, const char *name, size_t name_bytes, const char *value,
                 size_t value_bytes, struct problem *why)
 {
@@ -82,7 +95,7 @@ bool fields_add(struct fields *fields, const char *name, size_t name_bytes, cons
         own_name = copy_of(name, name_bytes);
         own_value = copy_of(value, value_bytes);
     }
-    if (!own_name || !own_value) {
+    if (!own_name || !own_value || !make_room(fields)) {
         free(own_name);
         free(own_value);
         return refuse(why, 503, "no_memory", NULL, "no memory");
@@ -223,5 +236,6 @@ void fields_free(struct fields *fields)
 {
     for (int i = 0; i < fields->count; i++)
         free_field(&fields->items[i]);
-    fields->count = 0;
+    free(fields->items);
+    *fields = (struct fields){0};
 }

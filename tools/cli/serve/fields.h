@@ -5,15 +5,14 @@
 #include "ask.h"
 
 enum {
-    FIELDS_MOST = 64,          /* of a request             */
     FIELD_NAME_MOST = 64,      /* bytes                    */
     FIELD_VALUE_MOST = 1 << 16 /* bytes, of a vector, say  */
 };
 
 /* Zero before the first use. The texts are its own. */
 struct fields {
-    struct field items[FIELDS_MOST];
-    int count;
+    struct field *items;
+    int count, room;
 };
 
 /* One more, copied. A zero byte in it is refused. set.KEY=VALUE is set=KEY=VALUE. */

@@ -113,6 +113,14 @@ static bool has_fields(const struct exchange *x)
            media_is(x->content_type, "application/json");
 }
 
+static bool takes_texts(const struct server *server)
+{
+    for (int i = 0; i < server->model_count; i++)
+        if (server->models[i].session.texts)
+            return true;
+    return false;
+}
+
 bool form_head(struct exchange *x, struct problem *why)
 {
     struct fields fields = {.count = 0};
@@ -120,8 +128,8 @@ bool form_head(struct exchange *x, struct problem *why)
     bool good = fields_query(&fields, x->query, why);
     const bool told = fields.count > 0;
     if (good && !make_ask(x, &fields, why))
-        /* What the query lacks may come in the body. */
-        good = why->status == 400 && !told && has_fields(x);
+        /* What the query lacks may come in the body: all of it, or texts. */
+        good = why->status == 400 && has_fields(x) && (!told || takes_texts(x->server));
     fields_free(&fields);
     return good;
 }
@@ -185,14 +193,11 @@ static bool read_json(struct exchange *x, struct fields *fields, struct picture 
                       struct problem *why)
 {
     struct json *json = read_object(x->body, x->received, why);
-    bool good = json != NULL;
+    const struct json *image = json_get(json, "image");
     if (!json)
         return false;
-    if (!json_get(json, "image"))
-        good = refuse(why, 400, "no_picture", NULL, "\"image\" is missing: the picture in base64");
-    else
-        good = decode_picture(picture, json_string(json_get(json, "image")), why) &&
-               fields_json(fields, json, "image", why);
+    const bool good = (!image || decode_picture(picture, json_string(image), why)) &&
+                      fields_json(fields, json, "image", why);
     json_free(json);
     return good;
 }
@@ -200,16 +205,26 @@ static bool read_json(struct exchange *x, struct fields *fields, struct picture 
 static bool read_body(struct exchange *x, struct fields *fields, struct picture *picture,
                       struct problem *why)
 {
-    bool good = true;
+    if (!x->body)
+        return true;
     if (media_is(x->content_type, "multipart/form-data"))
-        good = read_multipart(x, fields, picture, why);
-    else if (media_is(x->content_type, "application/json"))
-        good = read_json(x, fields, picture, why);
-    else if (x->body)
-        keep_part(x, picture, x->body, x->received);
+        return read_multipart(x, fields, picture, why);
+    if (media_is(x->content_type, "application/json"))
+        return read_json(x, fields, picture, why);
+    keep_part(x, picture, x->body, x->received);
+    return true;
+}
+
+/* There is a picture, or there are texts. */
+static bool check_picture(const struct exchange *x, const struct picture *picture,
+                          struct problem *why)
+{
     int64_t pixels;
-    if (!good)
-        return false;
+    if (!ask_needs_picture(x->ask))
+        return !picture->found ||
+               refuse(why, 400, "text_and_picture", NULL, "a picture or texts: one of them");
+    if (!picture->found && x->body && media_is(x->content_type, "application/json"))
+        return refuse(why, 400, "no_picture", NULL, "\"image\" is missing: the picture in base64");
     return (picture->found && sniff_picture(picture->data, picture->bytes, &pixels)) ||
            refuse(why, 415, "no_picture", NULL, "the body holds no JPEG and no PNG");
 }
@@ -267,7 +282,8 @@ void answer_form(struct exchange *x)
     struct picture picture = {.data = NULL};
     struct problem why;
     if (!read_body(x, &fields, &picture, &why) ||
-        ((fields.count || !x->ask) && !ask_again(x, &fields, &why))) {
+        ((fields.count || !x->ask) && !ask_again(x, &fields, &why)) ||
+        !check_picture(x, &picture, &why)) {
         answer_problem(x, &why);
         free(picture.data);
     } else if (x->async) {

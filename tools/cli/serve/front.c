@@ -120,13 +120,14 @@ static bool check_length(const struct exchange *x, struct problem *why)
     if (!(x->route->flags & ROUTE_BODY))
         return x->length == 0 ||
                refuse(why, 400, "no_body_wanted", NULL, "a request of this kind has no body");
+    const bool bare = x->route->flags & ROUTE_BARE;
     if (!exchange_header(x, "Content-Length"))
-        return refuse(why, 411, "length_required", NULL,
-                      "a body with its Content-Length is needed");
+        return bare || refuse(why, 411, "length_required", NULL,
+                              "a body with its Content-Length is needed");
     if (x->length > x->server->limits.body)
         return refuse(why, 413, "too_large", NULL, "a body has at most %zu bytes here",
                       x->server->limits.body);
-    return x->length > 0 || refuse(why, 400, "no_body", NULL, "the body is empty");
+    return bare || x->length > 0 || refuse(why, 400, "no_body", NULL, "the body is empty");
 }
 
 static bool check_type(const struct exchange *x, struct problem *why)

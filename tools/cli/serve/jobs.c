@@ -109,11 +109,15 @@ static bool take_fields(struct list *words, int count, const struct text *file, 
 static bool make_ask(struct ask **ask, struct served *served, int verb, int form,
                      const struct list *words, struct problem *why)
 {
-    struct field fields[64];
     const int count = words->count / 2;
+    struct field *fields = calloc((size_t)count + 1, sizeof *fields);
+    if (!fields)
+        return refuse(why, 503, "no_memory", NULL, "no memory");
     for (int i = 0; i < count; i++)
         fields[i] = (struct field){words->items[2 * i], words->items[2 * i + 1]};
-    return ask_create(ask, served, (enum verb)verb, (enum form)form, fields, count, why);
+    const bool made = ask_create(ask, served, (enum verb)verb, (enum form)form, fields, count, why);
+    free(fields);
+    return made;
 }
 
 /* The ask and the picture of a request. */
@@ -125,11 +129,11 @@ static bool read_request(struct ask **ask, void **picture, size_t *bytes, const 
     size_t at = 0;
     const void *data;
     struct list words = {0};
-    bool read = part_take_text(magic, sizeof magic, file, &at) &&
-                strcmp(magic, "vitx job 1") == 0 && part_take_text(name, sizeof name, file, &at) &&
-                take_number(&verb, VERB_EMBED, file, &at) &&
-                take_number(&form, FORM_HTML, file, &at) && take_number(&count, 64, file, &at) &&
-                take_fields(&words, count, file, &at) && part_take(&data, bytes, file, &at);
+    bool read =
+        part_take_text(magic, sizeof magic, file, &at) && strcmp(magic, "vitx job 1") == 0 &&
+        part_take_text(name, sizeof name, file, &at) && take_number(&verb, VERB_EMBED, file, &at) &&
+        take_number(&form, FORM_HTML, file, &at) && take_number(&count, FIELDS_MOST, file, &at) &&
+        take_fields(&words, count, file, &at) && part_take(&data, bytes, file, &at);
     if (!read)
         refuse(why, 410, "damaged", NULL, "the job's file is damaged");
     struct served *served = read ? find_served(work, name) : NULL;

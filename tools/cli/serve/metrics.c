@@ -158,12 +158,14 @@ static void put_numbers(struct text *out)
         {"vitx_merged_total", "Pieces of work that ran together with another one."},
         {"vitx_cancelled_total", "Pieces of work that nobody waited for any more."},
         {"vitx_cache_hits_total", "Answers that were there."},
-        {"vitx_cache_misses_total", "Answers that were not there."}};
+        {"vitx_cache_misses_total", "Answers that were not there."},
+        {"vitx_texts_total", "Texts of labels and embeddings that were run."}};
     static const char *const gauges[GAUGES][2] = {
         {"vitx_queue_cost", "Forward passes that wait."},
         {"vitx_inflight", "Pieces of work that wait or run."},
         {"vitx_pixels_in_flight", "Pixels that are decoded now."},
-        {"vitx_cache_bytes", "Bytes of the answers that are kept."}};
+        {"vitx_cache_bytes", "Bytes of the answers that are kept."},
+        {"vitx_label_bytes", "Bytes of the labels of requests that are kept."}};
     for (int i = 0; i < COUNTS; i++) {
         head(out, counts[i][0], "counter", counts[i][1]);
         text_format(out, "%s %.17g\n", counts[i][0], all.counts[i]);

@@ -13,9 +13,17 @@ enum metrics_count {
     COUNT_CANCELLED,
     COUNT_HITS,
     COUNT_MISSES,
+    COUNT_TEXTS,
     COUNTS
 };
-enum metrics_gauge { GAUGE_QUEUE_COST, GAUGE_INFLIGHT, GAUGE_PIXELS, GAUGE_CACHE_BYTES, GAUGES };
+enum metrics_gauge {
+    GAUGE_QUEUE_COST,
+    GAUGE_INFLIGHT,
+    GAUGE_PIXELS,
+    GAUGE_CACHE_BYTES,
+    GAUGE_LABEL_BYTES,
+    GAUGES
+};
 
 /* route: a constant of routes.def, compared by its pointer. */
 void metrics_request(const char *route, int status, double seconds);

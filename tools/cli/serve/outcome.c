@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/cli/progress.h"
 #include "tools/cli/reason.h"
 
 static int no_memory(struct problem *why)
@@ -23,6 +24,42 @@ static int failed(int code, struct problem *why)
     return VITX_INVALID;
 }
 
+/* The same of a text tower, whose files are nobody's business. */
+static int failed_text(int code, const struct ask *ask, struct problem *why)
+{
+    if (code == VITX_CANCELLED)
+        return VITX_CANCELLED;
+    refuse_as_said(why,
+                   code == VITX_NOMEM    ? 503
+                   : code == VITX_DEVICE ? 500
+                                         : 422,
+                   vitx_status_name(code), reason(), ask->model);
+    return VITX_INVALID;
+}
+
+/* Of labels: those of the request, or of the server. */
+static int rank_labels(struct outcome *out, const struct ask *ask, vitx_context *context,
+                       const vitx_image *image, struct problem *why)
+{
+    const vitx_label_set *set = ask->model->session.labels;
+    if (ask->labels.labels.count > 0) {
+        const double begun = now_ms();
+        const int made = label_sets_make(&out->labels, &out->texts, &ask->labels, ask->model);
+        out->texts_s += (now_ms() - begun) / 1e3;
+        if (made != VITX_OK)
+            return failed_text(made, ask, why);
+        set = held_set(out->labels);
+    }
+    const int code = vitx_classify_texts(context, &image, 1, set, out->top, ask->top);
+    return code == VITX_OK ? code : failed(code, why);
+}
+
+static bool has_labels(const struct ask *ask)
+{
+    return ask->verb == VERB_CLASSIFY &&
+           (ask->labels.labels.count > 0 || ask->model->session.labels);
+}
+
 /* Of a picture that was explained: the answer of the pass that made its maps. */
 static int make_predictions(struct outcome *out, const struct ask *ask, vitx_context *context,
                             const vitx_image *image, struct problem *why)
@@ -30,6 +67,10 @@ static int make_predictions(struct outcome *out, const struct ask *ask, vitx_con
     out->top = calloc((size_t)ask->top, sizeof *out->top);
     if (!out->top)
         return no_memory(why);
+    if (has_labels(ask)) {
+        out->top_count = ask->top;
+        return rank_labels(out, ask, context, image, why);
+    }
     const int code = out->map_count > 0 ? vitx_map_predictions(out->top, ask->top, out->maps[0],
                                                                ask->model->session.model)
                                         : vitx_classify(context, image, out->top, ask->top);
@@ -45,6 +86,22 @@ static int make_embedding(struct outcome *out, const struct ask *ask, vitx_conte
         return no_memory(why);
     const int code = vitx_embed(context, image, out->embedding, ask->normalize);
     return code == VITX_OK ? code : failed(code, why);
+}
+
+static int embed_texts(struct outcome *out, const struct ask *ask, struct problem *why)
+{
+    const struct list *texts = &ask->texts;
+    const size_t units = (size_t)ask->model->session.info.classes;
+    const double begun = now_ms();
+    out->embedding = calloc((size_t)texts->count * units, sizeof *out->embedding);
+    if (!out->embedding)
+        return no_memory(why);
+    const int code =
+        vitx_texts_embed(out->embedding, ask->model->session.texts,
+                         (const char *const *)texts->items, texts->count, ask->normalize);
+    out->texts = texts->count;
+    out->texts_s = (now_ms() - begun) / 1e3;
+    return code == VITX_OK ? code : failed_text(code, ask, why);
 }
 
 /* The page of `explain -o page.html`: a forward pass more, for its attention. */
@@ -126,7 +183,7 @@ int outcome_make(struct outcome *out, const struct ask *ask, vitx_context *conte
 {
     int code = VITX_OK;
     if (ask->verb == VERB_EMBED)
-        code = make_embedding(out, ask, context, image, why);
+        code = image ? make_embedding(out, ask, context, image, why) : embed_texts(out, ask, why);
     if (ask->verb == VERB_EXPLAIN)
         code = make_maps(out, ask, context, image, why);
     if (code == VITX_OK && ask->top > 0)
@@ -229,6 +286,7 @@ void outcome_free(struct outcome *outcome)
         vitx_map_free(outcome->maps[i]);
     free(outcome->maps);
     free(outcome->top);
+    held_drop(outcome->labels);
     free(outcome->embedding);
     text_free(&outcome->page);
     *outcome = (struct outcome){0};

@@ -8,13 +8,17 @@
 struct outcome {
     vitx_prediction *top; /* [top_count] */
     int top_count;
-    float *embedding; /* [session.info.classes] */
-    vitx_map **maps;  /* [map_count]; none is NULL */
+    struct held_labels *labels; /* whose texts stand in `top`; NULL: the model's own */
+    float *embedding;           /* [ask's texts, or 1 of the picture][session.info.classes] */
+    int texts;                  /* texts that were run, but for those of maps, */
+    double texts_s;             /* and the seconds that they took              */
+    vitx_map **maps;            /* [map_count]; none is NULL */
     int map_count;
     struct text page; /* of FORM_HTML */
 };
 
-/* Runs the picture on a context of the ask's model, and fills the outcome; *why where it fails.
+/* Runs the picture (NULL: the ask needs none) on a context of the ask's model, and fills the
+ * outcome; *why where it fails.
  * VITX_CANCELLED where the context's progress said so, VITX_INVALID for any other failure. */
 int outcome_make(struct outcome *out, const struct ask *ask, vitx_context *context,
                  const vitx_image *image, struct problem *why);

@@ -86,6 +86,15 @@ void answer_methods(struct exchange *x)
     answer_text(x, 200, "application/json", &text);
 }
 
+/* Whether it takes texts, and how many classes the server gave it. */
+static void put_words(struct text *text, const struct session *session)
+{
+    vitx_label_set_info info = VITX_LABEL_SET_INFO_INIT;
+    if (session->labels)
+        vitx_label_set_get_info(&info, session->labels);
+    text_format(text, "\"texts\":%s,\"labels\":%d,", session->texts ? "true" : "false", info.count);
+}
+
 static void put_model(struct text *text, const struct served *model)
 {
     const vitx_model_info *info = &model->session.info;
@@ -99,6 +108,7 @@ static void put_model(struct text *text, const struct served *model)
     text_format(text, ",\"classes\":%d,\"embeds\":%s,\"tokens\":%d,\"input\":[%d,%d],",
                 info->classes, info->units ? "true" : "false", info->tokens, size->input_height,
                 size->input_width);
+    put_words(text, &model->session);
     text_format(text, "\"device\":\"%s\",\"precision\":\"%s\"}", size->device, size->precision);
 }
 

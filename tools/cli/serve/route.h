@@ -14,6 +14,7 @@ enum {
     ROUTE_WORK = 4,  /* makes work: share and queue are looked at before the body is read */
     ROUTE_FORM = 8,  /* its body is one of v1: a picture, a form, JSON with a picture     */
     ROUTE_LATE = 16, /* answered while the server stops, too                              */
+    ROUTE_BARE = 32, /* its body may be missing                                           */
     ROUTE_TENSORS = ROUTE_BODY | ROUTE_WORK,
     ROUTE_PICTURE = ROUTE_TENSORS | ROUTE_FORM
 };

@@ -10,10 +10,18 @@
 #include "http.h"
 #include "life.h"
 #include "listen.h"
+#include "texts.h"
+#include "tools/cli/labels.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/reason.h"
 
-enum { FINISH_S = 25, LAST_MS = 2000, NAME_MOST = 64, MAX_PIXELS = 50000000 };
+enum {
+    FINISH_S = 25,
+    LAST_MS = 2000,
+    NAME_MOST = 64,
+    MAX_PIXELS = 50000000,
+    LABEL_BYTES = 64 << 20 /* of the labels that requests bring */
+};
 
 /* ------------------------------------------------------------------ models ----------------- */
 
@@ -47,7 +55,7 @@ static char *name_of_model(const char **path)
 static int open_model(struct served *model, const struct serve_settings *o, const char *given)
 {
     const char *path = given;
-    char *name = given ? name_of_model(&path) : strdup("scenes");
+    char *name = given ? name_of_model(&path) : strdup(bundled_name(&o->common));
     *model = (struct served){.name = name, .common = o->common};
     model->common.model = path;
     model->common.max_pixels = model->common.max_pixels ? model->common.max_pixels : MAX_PIXELS;
@@ -104,11 +112,85 @@ static int open_models(struct server *server, const struct serve_settings *o)
     return DONE;
 }
 
+/* ------------------------------------------------------------------ texts ------------------ */
+
+/* Options that make no sense without a text tower. */
+static bool texts_meant(const struct common *common)
+{
+    const struct words *w = &common->words;
+    return w->labels.count || w->templates.count || w->model || w->tokenizer || w->clean;
+}
+
+/* The text tower of a model, and its classes if the command line names them. */
+static int open_tower(struct server *server, struct served *model)
+{
+    const struct common *common = &model->common;
+    int code = texts_start(model, server->sets);
+    if (code == VITX_UNSUPPORTED)
+        return DONE;
+    if (code != VITX_OK && (texts_meant(common) || code == VITX_NOMEM))
+        return refused(code, model->session.path);
+    if (code != VITX_OK) {
+        if (!common->quiet)
+            complain("warning", "model %s: no texts are taken: %s", model->name, reason());
+        return DONE;
+    }
+    if (labels_asked(&model->session, common) && labels_open(&model->session, common) != DONE)
+        return SOME_FAILED;
+    code = texts_know(model);
+    return code == VITX_OK ? DONE : refused(code, model->session.path);
+}
+
+/* Labels hold for the models that have a text tower; one of them has to. */
+static int check_towers(const struct server *server, const struct serve_settings *o)
+{
+    const char *cache = o->common.words.cache;
+    int towers = 0, classes = 0;
+    for (int i = 0; i < server->model_count; i++) {
+        towers += server->models[i].session.texts != NULL;
+        classes += !server->models[i].session.info.units;
+    }
+    if (towers == 0 && (texts_meant(&o->common) || (o->common.labels && classes == 0)))
+        return wrong_usage("labels and other texts are for models with a text tower, and no model "
+                           "here has one");
+    if (towers > 1 && cache && strcmp(cache, "no") != 0)
+        return wrong_usage("--label-cache %s: one file is for one model, and %d have text towers",
+                           cache, towers);
+    return DONE;
+}
+
+static int open_towers(struct server *server, const struct serve_settings *o)
+{
+    server->sets = label_sets_create(LABEL_BYTES);
+    if (!server->sets) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    for (int i = 0; i < server->model_count; i++) {
+        const int status = open_tower(server, &server->models[i]);
+        if (status != DONE)
+            return status;
+    }
+    return check_towers(server, o);
+}
+
 /* ------------------------------------------------------------------ what is said ----------- */
 
 static double megabytes(size_t bytes)
 {
     return (double)bytes / (1 << 20);
+}
+
+static void say_texts(const struct served *model)
+{
+    vitx_texts_info info = VITX_TEXTS_INFO_INIT;
+    vitx_label_set_info labels = VITX_LABEL_SET_INFO_INIT;
+    if (!model->session.texts || vitx_texts_get_info(&info, model->session.texts) != VITX_OK)
+        return;
+    if (model->session.labels)
+        vitx_label_set_get_info(&labels, model->session.labels);
+    complain("serve", "model %s: takes texts, %s, %s; weights %.0f MB; %d labels", model->name,
+             info.kind, info.tokenizer, megabytes((size_t)info.weight_bytes), labels.count);
 }
 
 static void say_models(const struct server *server)
@@ -121,6 +203,7 @@ static void say_models(const struct server *server)
         complain("serve", "model %s: %s on %s, %s; weights %.0f MB, %.0f MB a context", model->name,
                  model->session.info.family, size.device, size.precision,
                  megabytes(size.weight_bytes), megabytes(size.activation_bytes));
+        say_texts(model);
     }
 }
 
@@ -131,8 +214,9 @@ static void say_start(const struct server *server, const struct serve_settings *
     const char *version = http_library(&has_holes);
     if (!o->common.quiet) {
         say_models(server);
-        complain("serve", "memory besides: cache %.0f MB, bodies %.0f MB, pixels %.0f MB",
-                 megabytes(o->cache), megabytes(o->body_memory),
+        complain("serve",
+                 "memory besides: cache %.0f MB, labels %.0f MB, bodies %.0f MB, pixels %.0f MB",
+                 megabytes(o->cache), megabytes(LABEL_BYTES), megabytes(o->body_memory),
                  megabytes((size_t)o->pixels * 3000000));
         complain("serve", "listening on %s%s",
                  strncmp(listening->text, "unix:", 5) == 0 ? "" : "http://", listening->text);
@@ -242,6 +326,8 @@ static int start(struct server *server, const struct serve_settings *o)
     if (status == DONE)
         status = open_models(server, o);
     if (status == DONE)
+        status = open_towers(server, o);
+    if (status == DONE)
         status = start_work(server, o);
     if (status != DONE)
         return status;
@@ -266,6 +352,7 @@ int serve_run(const struct serve_settings *o)
     for (int i = 0; i < server.model_count; i++)
         close_model(&server.models[i]);
     free(server.models);
+    label_sets_free(server.sets);
     gate_close(server.gate);
     return status;
 }

@@ -19,6 +19,7 @@ struct server_limits {
 struct server {
     struct served *models;
     int model_count;
+    struct label_sets *sets; /* that requests bring */
     struct work *work;
     struct gate *gate;
     struct guard *guard;

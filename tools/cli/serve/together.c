@@ -19,7 +19,8 @@ enum reach {
     REACH_ALL      /* all tokens */
 };
 
-/* With their own settings. A method that is not here runs alone. */
+/* With their own settings. A method that is not here runs alone, and so does whatever explains a
+ * text. */
 static const struct {
     const char *method;
     enum reach reach;
@@ -35,7 +36,8 @@ static const struct {
 
 static enum reach reach_of(const vitx_explain_opts *e)
 {
-    if (e->layer != VITX_AUTO || e->head != VITX_AUTO || e->query != VITX_AUTO || e->set_count)
+    if (e->text || e->layer != VITX_AUTO || e->head != VITX_AUTO || e->query != VITX_AUTO ||
+        e->set_count)
         return REACH_UNKNOWN;
     for (size_t i = 0; i < sizeof reaches / sizeof reaches[0]; i++)
         if (strcmp(reaches[i].method, e->method) == 0)

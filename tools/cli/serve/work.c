@@ -40,6 +40,7 @@ static bool make_prefix(struct lodged *m)
                                  c->pos_resample, c->weights_key,    c->ignore};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         add_text(digest, texts[i]);
+    digest_add(digest, m->served->texts_digest, DIGEST_BYTES);
     for (int i = 0; i < s->info.classes && !s->info.units; i++)
         add_text(digest, vitx_model_label(s->model, i));
     digest_end(digest, m->prefix);
@@ -103,7 +104,7 @@ static void work_drop(struct work *work)
 
 static int begin_models(struct work *work)
 {
-    work->cache = cache_create(work->opts.cache_bytes);
+    work->cache = cache_create(work->opts.cache_bytes, &answers_kept);
     work->models = calloc((size_t)work->opts.model_count, sizeof *work->models);
     bool there = work->cache && work->models;
     for (int i = 0; i < work->opts.model_count && there; i++) {
@@ -220,6 +221,8 @@ bool work_has_room(struct work *work, double cost, struct problem *why)
 /* What can be said before the picture is decoded. */
 static bool check_picture(struct piece *piece, const struct work_opts *opts, struct problem *why)
 {
+    if (!ask_needs_picture(piece->ask))
+        return true;
     if (!sniff_picture(piece->picture, piece->bytes, &piece->pixels))
         return refuse(why, 415, "unsupported_media_type", NULL,
                       "the picture is no JPEG and no PNG");

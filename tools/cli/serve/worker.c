@@ -68,6 +68,14 @@ static bool any_is_wanted(struct worker *worker)
     return wanted;
 }
 
+/* For a text tower. A slow piece makes no room meanwhile: what a guest does might wait for the same
+ * tower. */
+static bool still_wanted(void *payload)
+{
+    struct worker *worker = payload;
+    return worker->at == worker->end || any_is_wanted(worker);
+}
+
 /* For vitx_context_opts.progress. */
 static int tick(int64_t done, int64_t total, void *payload)
 {
@@ -142,10 +150,12 @@ static void refuse_cancelled(const struct piece *piece, struct problem *why)
 static void learn_forward(struct worker *worker, double compute_s, double forwards)
 {
     struct lodged *m = worker->model;
+    metrics_stage(STAGE_COMPUTE, compute_s);
+    if (forwards <= 0) /* texts alone */
+        return;
     pthread_mutex_lock(&worker->work->lock);
     m->forward_s += LEARN * (compute_s * worker->share / forwards - m->forward_s);
     pthread_mutex_unlock(&worker->work->lock);
-    metrics_stage(STAGE_COMPUTE, compute_s);
     metrics_add(COUNT_FORWARDS, forwards);
     metrics_add(COUNT_BATCHES, 1);
 }
@@ -210,7 +220,8 @@ static struct answer *run_alone(struct worker *worker, int i, const vitx_image *
         outcome_free(&outcome);
         return NULL;
     }
-    learn_forward(worker, compute_s, piece->ask->cost);
+    learn_forward(worker, compute_s - outcome.texts_s, piece->ask->cost - piece->ask->of_texts);
+    metrics_add(COUNT_TEXTS, outcome.texts);
     return encode(worker, piece, &outcome, image, why);
 }
 
@@ -230,8 +241,9 @@ static void run_together(struct worker *worker, struct outcome *outcomes, bool *
         learn_forward(worker, seconds_now() - worker->paused - begun, forwards);
 }
 
-/* Of the worker's piece i; NULL: *why, or what it was before if there is no image. What did not
- * come out of the run together is done alone, so that no failure of one costs the others theirs. */
+/* Of the worker's piece i; NULL: *why, or what it was before if there is no image and has to be
+ * one. What did not come out of the run together is done alone, so that no failure of one costs the
+ * others theirs. */
 static struct answer *answer_piece(struct worker *worker, int i, struct outcome *outcome, bool made,
                                    const vitx_image *image, struct problem *why)
 {
@@ -241,7 +253,7 @@ static struct answer *answer_piece(struct worker *worker, int i, struct outcome 
         refuse_cancelled(piece, why);
         return NULL;
     }
-    if (!image)
+    if (!image && ask_needs_picture(piece->ask))
         return NULL;
     if (made)
         return encode(worker, piece, outcome, image, why);
@@ -275,7 +287,8 @@ static void finish(struct worker *worker, int i, struct answer *answer, const st
     pthread_mutex_unlock(&work->lock);
 }
 
-/* The picture of the worker's pieces, from now on; NULL: *why, or nobody waits for it. */
+/* The picture of the worker's pieces, from now on; NULL: *why, or nobody waits for it, or there is
+ * none. */
 static vitx_image *begin_pieces(struct worker *worker, struct problem *why)
 {
     const struct piece *first = worker->pieces[0];
@@ -287,7 +300,8 @@ static vitx_image *begin_pieces(struct worker *worker, struct problem *why)
         metrics_stage(STAGE_QUEUE, worker->began - worker->pieces[i]->begun);
         wanted |= !worker->pieces[i]->cancelled;
     }
-    if (!wanted || !decode(&image, first, &worker->work->opts, why))
+    if (!wanted || !ask_needs_picture(first->ask) ||
+        !decode(&image, first, &worker->work->opts, why))
         return NULL;
     const double decode_s = seconds_now() - worker->began;
     worker->decode_s = decode_s / worker->count;
@@ -301,7 +315,8 @@ static void carry_out(struct worker *worker)
 {
     struct work *work = worker->work;
     const struct piece *first = worker->pieces[0];
-    const int64_t pixels = first->pixels ? first->pixels : work->opts.max_pixels;
+    const int64_t unknown = ask_needs_picture(first->ask) ? work->opts.max_pixels : 0;
+    const int64_t pixels = first->pixels ? first->pixels : unknown;
     const int count = worker->count;
     struct outcome outcomes[MOST_TOGETHER] = {0};
     bool made[MOST_TOGETHER] = {0};
@@ -343,6 +358,7 @@ static void *work_on_pieces(void *payload)
 {
     struct worker *worker = payload;
     struct work *work = worker->work;
+    texts_watch(still_wanted, worker);
     pthread_mutex_lock(&work->lock);
     while (wait_for_pieces(worker)) {
         pthread_mutex_unlock(&work->lock);
