@@ -127,7 +127,10 @@ static int length_of(const texts *t, int i)
 static float *run(bench *b, const texts *t)
 {
     float *out = malloc(sizeof *out * (size_t)t->n * (size_t)b->model->arch.classes);
-    ck_ok(vx_texts_run(out, b->c, t->ids, t->starts, t->n));
+    int *order = malloc(sizeof *order * (size_t)t->n);
+    ck_ok(vx_texts_sort(order, &b->c->hooks, t->ids, t->starts, t->n));
+    ck_ok(vx_texts_run(out, b->c, t->ids, t->starts, order, t->n));
+    free(order);
     return out;
 }
 
@@ -346,11 +349,14 @@ static bool is_row(const bench *b, int at, int id, int place)
 
 START_TEST(test_texts__common_beginnings_are_run_once)
 {
-    int ids[] = {98, 5, 6, 7, 9, 98, 5, 6, 7, 8, 98, 5, 6, 7, 8}, starts[] = {0, 5, 10, 15};
+    const int ids[] = {98, 5, 6, 7, 9, 98, 5, 6, 7, 8, 98, 5, 6, 7, 8}, starts[] = {0, 5, 10, 15};
+    int order[3];
     bench b = open_bench(_i ? "chinese-clip-hf" : "clip-hf", "cpu", 0, NULL);
     float out[3 * 64];
     ck_assert_int_eq(b.model->arch.causal, !_i);
-    ck_ok(vx_texts_run(out, b.c, ids, starts, 3));
+    ck_ok(vx_texts_sort(order, &b.c->hooks, ids, starts, 3));
+    ck_assert(order[0] == 1 && order[1] == 2 && order[2] == 0);
+    ck_ok(vx_texts_run(out, b.c, ids, starts, order, 3));
     for (int place = 0; place < 5; place++) /* the first in order */
         ck_assert(is_row(&b, place, ids[5 + place], place));
     ck_assert(is_row(&b, 5, _i ? 98 : 9, _i ? 0 : 4));
@@ -451,17 +457,17 @@ START_TEST(test_texts__what_is_refused)
     vitx_context *c = b.c;
     int ids[16] = {98, 7, 99}, starts[] = {0, 3, 3}, length = 13;
     float out[64];
-    ck_fails(vx_texts_run(out, b.c, ids, starts, 0), VITX_INVALID, "0 texts");
-    ck_fails(vx_texts_run(out, b.c, ids, starts, 2), VITX_INVALID, "text 1 has 0 tokens");
+    ck_fails(vx_texts_run(out, b.c, ids, starts, NULL, 0), VITX_INVALID, "0 texts");
+    ck_fails(vx_texts_run(out, b.c, ids, starts, NULL, 2), VITX_INVALID, "text 1 has 0 tokens");
     starts[1] = length;
-    ck_fails(vx_texts_run(out, b.c, ids, starts, 1), VITX_INVALID, "1 to 12 are accepted");
+    ck_fails(vx_texts_run(out, b.c, ids, starts, NULL, 1), VITX_INVALID, "1 to 12 are accepted");
     ck_fails(vx_texts_run_one(b.c, ids, length, NULL), VITX_INVALID, "13 tokens");
     ck_fails(vx_texts_run_one(b.c, ids, 0, NULL), VITX_INVALID, "0 tokens");
     ids[1] = 100;
     starts[1] = 3;
-    ck_assert_int_ne(vx_texts_run(out, b.c, ids, starts, 1), VITX_OK);
+    ck_assert_int_ne(vx_texts_run(out, b.c, ids, starts, NULL, 1), VITX_OK);
     ids[1] = 7;
-    ck_ok(vx_texts_run(out, b.c, ids, starts, 1)); /* it still works */
+    ck_ok(vx_texts_run(out, b.c, ids, starts, NULL, 1)); /* it still works */
     ck_ok(vitx_model_open(&picture, golden_path("models/clip-hf"), NULL));
     ck_fails(vx_texts_create(&c, picture, NULL), VITX_INVALID, "not opened as a text tower");
     ck_assert_ptr_null(c);
@@ -490,18 +496,18 @@ START_TEST(test_texts__progress_and_cancelling)
     texts t = many_texts(b.model, 20, 21);
     stop s = {0};
     ck_ok(vitx_context_set_progress(b.c, stop_at, &s));
-    const int64_t ticks = vx_texts_ticks(b.c, t.n);
-    vx_context_begin(b.c, ticks);
+    const int64_t ticks = (int64_t)t.n * b.c->arch.depth;
+    vx_texts_begin(b.c, 0, t.n);
     float *out = run(&b, &t);
-    ck_assert(s.done == ticks && s.total == ticks && ticks == t.n * b.c->arch.depth);
+    ck_assert(s.done == ticks && s.total == ticks);
     const stop whole = s;
     s = (stop){.at = 3};
-    vx_context_begin(b.c, ticks);
-    ck_fails(vx_texts_run(out, b.c, t.ids, t.starts, t.n), VITX_CANCELLED, "cancelled");
+    vx_texts_begin(b.c, 0, t.n);
+    ck_fails(vx_texts_run(out, b.c, t.ids, t.starts, NULL, t.n), VITX_CANCELLED, "cancelled");
     ck_assert_int_eq(s.calls, 3);
     s = (stop){0};
     free(out);
-    vx_context_begin(b.c, ticks);
+    vx_texts_begin(b.c, 0, t.n);
     out = run(&b, &t);
     ck_assert_int_eq(s.calls, whole.calls);
     free(out);
@@ -528,13 +534,13 @@ static bool whole_run(ration *r)
     opts.max_batch = 1;
     int status = vx_text_open(&m, golden_path("texts/chinese-clip-hf"), &files);
     status = status ? status : vx_texts_create(&c, m, &opts);
-    status = status ? status : vx_texts_run(out, c, ids, starts, 2);
+    status = status ? status : vx_texts_run(out, c, ids, starts, NULL, 2);
     if (!status) {
         c->wish.pixels = true;
         c->wish.targets = 1;
         status = vx_texts_run_one(c, ids, 4, &c->wish);
     }
-    status = status ? status : vx_texts_run(out, c, ids, starts, 2);
+    status = status ? status : vx_texts_run(out, c, ids, starts, NULL, 2);
     ck_assert_msg(status == VITX_OK || status == VITX_NOMEM, "%s: %s", vitx_status_name(status),
                   vitx_last_error());
     vitx_context_free(c);

@@ -8,9 +8,10 @@
 #include "engine/run.h"
 #include "engine/size.h"
 
-int64_t vx_texts_ticks(const vitx_context *c, int64_t n)
+void vx_texts_begin(vitx_context *c, int64_t done, int64_t all)
 {
-    return n * c->arch.depth;
+    vx_context_begin(c, all * c->arch.depth);
+    c->progress_done = done * c->arch.depth;
 }
 
 /* A text as it was given. */
@@ -19,10 +20,10 @@ typedef struct text {
     int length, number;
 } text;
 
-/* All texts, sorted, and the batch at hand. */
+/* The texts of a call in their order, and the batch at hand. */
 typedef struct texts {
     vitx_context *c;
-    text *sorted; /* [n] */
+    text *list; /* [n] */
     int n;
     int *starts, *lasts;  /* [S+1], [S]: as in vx_pass */
     vx_prefixes prefixes; /* of the batch; its arrays have room for all rows of the context */
@@ -46,14 +47,19 @@ static int most_rows(const vitx_context *c)
     return c->max_batch * c->max_tokens;
 }
 
-static int read_texts(texts *t, const int *ids, const int *starts)
+static text text_of(const int *ids, const int *starts, int number)
+{
+    return (text){ids + starts[number], starts[number + 1] - starts[number], number};
+}
+
+static int read_texts(texts *t, const int *ids, const int *starts, const int *order)
 {
     for (int i = 0; i < t->n; i++) {
-        const int length = starts[i + 1] - starts[i];
-        if (length < 1 || length > t->c->max_tokens)
-            return vx_fail(VITX_INVALID, "text %d has %d tokens: 1 to %d are accepted", i, length,
-                           t->c->max_tokens);
-        t->sorted[i] = (text){ids + starts[i], length, i};
+        const text x = text_of(ids, starts, order ? order[i] : i);
+        if (x.length < 1 || x.length > t->c->max_tokens)
+            return vx_fail(VITX_INVALID, "text %d has %d tokens: 1 to %d are accepted", x.number,
+                           x.length, t->c->max_tokens);
+        t->list[i] = x;
     }
     return VITX_OK;
 }
@@ -79,18 +85,31 @@ static int compare(const void *x, const void *y)
     return a->number < b->number ? -1 : 1;
 }
 
+int vx_texts_sort(int *order, const vitx_hooks *hooks, const int *ids, const int *starts, int n)
+{
+    text *list;
+    VX_TRY(vx_new(&list, hooks, (size_t)n, sizeof *list, "the texts' order"));
+    for (int i = 0; i < n; i++)
+        list[i] = text_of(ids, starts, i);
+    qsort(list, (size_t)n, sizeof *list, compare);
+    for (int i = 0; i < n; i++)
+        order[i] = list[i].number;
+    vx_release(hooks, list);
+    return VITX_OK;
+}
+
 /* Whether what the tower makes of a text's beginning is the same in all texts. */
 static bool begins_alike(const vx_arch *a)
 {
     return a->causal && a->pool == VX_POOL_LAST && !a->parallel;
 }
 
-/* How many of the sorted texts, from number `at` on, run together, each with rows of its own. */
+/* How many of the texts, from number `at` on, run together, each with rows of its own. */
 static int count_apart(const texts *t, int at)
 {
     int count = 0, rows = 0;
     while (at + count < t->n && count < vx_context_sequences(t->c)) {
-        rows += t->sorted[at + count].length;
+        rows += t->list[at + count].length;
         if (rows > most_rows(t->c) && count > 0)
             break;
         count++;
@@ -104,7 +123,7 @@ static int count_common(const texts *t, int at)
 {
     int count = 0, rows = 0, whole = 0;
     while (at + count < t->n && count < vx_context_sequences(t->c)) {
-        const text *x = &t->sorted[at + count];
+        const text *x = &t->list[at + count];
         const int own = x->length - (count > 0 ? common(x - 1, x) : 0);
         if (rows + own + whole + x->length > most_rows(t->c))
             break;
@@ -162,7 +181,7 @@ static int run_batch(texts *t, int at, int count, bool shared)
 {
     vitx_context *c = t->c;
     const size_t k = (size_t)c->arch.classes;
-    const text *x = t->sorted + at;
+    const text *x = t->list + at;
     t->starts[0] = t->prefixes.rows = 0;
     for (int i = 0; i < count; i++)
         VX_TRY(put_text(t, x + i, i, shared && i > 0 ? common(x + i - 1, x + i) : 0));
@@ -198,7 +217,7 @@ static int reserve(texts *t, int **memory)
 {
     const vitx_context *c = t->c;
     const size_t sequences = (size_t)vx_context_sequences(c), rows = (size_t)most_rows(c);
-    VX_TRY(vx_new(&t->sorted, &c->hooks, (size_t)t->n, sizeof *t->sorted, "the texts' order"));
+    VX_TRY(vx_new(&t->list, &c->hooks, (size_t)t->n, sizeof *t->list, "texts"));
     VX_TRY(vx_new(memory, &c->hooks, 3 * sequences + 1 + 2 * rows, sizeof **memory,
                   "places of texts"));
     t->lasts = *memory;
@@ -209,7 +228,8 @@ static int reserve(texts *t, int **memory)
     return VITX_OK;
 }
 
-int vx_texts_run(float *out, vitx_context *c, const int *ids, const int *starts, int n)
+int vx_texts_run(float *out, vitx_context *c, const int *ids, const int *starts, const int *order,
+                 int n)
 {
     texts t = {.c = c, .n = n, .out = out};
     int *memory = NULL;
@@ -218,12 +238,10 @@ int vx_texts_run(float *out, vitx_context *c, const int *ids, const int *starts,
     VX_TRY(vx_size_take_tokens(c, c->max_tokens));
     int status = reserve(&t, &memory);
     if (status == VITX_OK)
-        status = read_texts(&t, ids, starts);
-    if (status == VITX_OK) {
-        qsort(t.sorted, (size_t)n, sizeof *t.sorted, compare);
+        status = read_texts(&t, ids, starts, order);
+    if (status == VITX_OK)
         status = run_all(&t);
-    }
-    vx_release(&c->hooks, t.sorted);
+    vx_release(&c->hooks, t.list);
     vx_release(&c->hooks, memory);
     return status;
 }

@@ -16,18 +16,24 @@
  * vitx_context_create reads but for what concerns pictures. Free it with vitx_context_free(). */
 int vx_texts_create(vitx_context **out, vx_text_model *model, const vitx_context_opts *opts);
 
-/* What n texts are in the progress (vx_context_begin): a tick for each block of each. */
-int64_t vx_texts_ticks(const vitx_context *c, int64_t n);
+/* The order in which texts that begin alike come one behind the other: order[i] is the text at place
+ * i of n. Text i is the tokens ids[starts[i]..starts[i+1]-1]. VITX_NOMEM. */
+int vx_texts_sort(int *order, const vitx_hooks *hooks, const int *ids, const int *starts, int n);
+
+/* The progress of a call that runs `all` texts, of which `done` are done: a tick for each block of
+ * each. */
+void vx_texts_begin(vitx_context *c, int64_t done, int64_t all);
 
 /*
- * The embeddings [n,K] of n texts, not divided by their length: text i is the tokens
- * ids[starts[i]..starts[i+1]-1], of vx_text_length. As many at a time as the context has room for;
- * they are sorted inside, and what several have in common at their beginnings is run once if the
- * tower is causal (prefixes.h), which changes no answer but for the last bits (of int8: what its
- * rounding makes of these). The caller has begun the progress, of vx_texts_ticks of all texts of
- * its call. VITX_FORMAT if a number is not finite, VITX_INVALID, VITX_CANCELLED, VITX_NOMEM.
+ * The embeddings of n of these texts, the first, or those that `order` names: that of text i goes
+ * to out[i,:] of length K, not divided by its length. ids: as many tokens as vx_text_length says. As
+ * many texts at a time as the context has room for. If the tower is causal, what texts have in
+ * common at their beginnings with those before is run once (prefixes.h). Both change no answer but
+ * for the last bits (of int8: what its rounding makes of these). The caller has begun the progress.
+ * VITX_FORMAT if a number is not finite, VITX_INVALID, VITX_CANCELLED, VITX_NOMEM.
  */
-int vx_texts_run(float *out, vitx_context *c, const int *ids, const int *starts, int n);
+int vx_texts_run(float *out, vitx_context *c, const int *ids, const int *starts, const int *order,
+                 int n);
 
 /*
  * One text of n tokens, recording what `plan` says (as vx_context_run does for a picture; rows of

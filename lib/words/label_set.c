@@ -16,7 +16,7 @@
 #define MAX_TEMPLATES 10000
 #define MAX_BYTES ((size_t)1 << 31)
 /* Prompts that are made together. */
-#define TOGETHER 8192
+#define TOGETHER 4096
 
 void vitx_label_set_opts_init(vitx_label_set_opts *out, size_t struct_size)
 {
@@ -145,15 +145,15 @@ static bool average(float *mean, float *vectors, int n, int units)
     return vx_make_unit(mean, units);
 }
 
-static int embed_some(vitx_label_set *set, vitx_texts *t, const vitx_label_set_opts *o, int first,
-                      int n)
+static int embed_some(vitx_label_set *set, vx_words_course *course, vitx_texts *t,
+                      const vitx_label_set_opts *o, int first, int n)
 {
     const int templates = o->template_count > 0 ? o->template_count : 1;
     const size_t units = (size_t)set->info.units;
     prompts p = {0};
     int status = make_prompts(&p, set, o, first, n);
     if (status == VITX_OK)
-        status = vx_words_run(p.vectors, &set->info.cut, t, p.list, p.count);
+        status = vx_words_run(p.vectors, course, t, p.list, p.count);
     for (int i = 0; i < n && status == VITX_OK; i++)
         if (!average(set->vectors + (size_t)(first + i) * units,
                      p.vectors + (size_t)i * (size_t)templates * units, templates, (int)units))
@@ -169,14 +169,13 @@ static int embed_all(vitx_label_set *set, vitx_texts *t, const vitx_label_set_op
 {
     const int templates = o->template_count > 0 ? o->template_count : 1;
     const int together = templates < TOGETHER ? TOGETHER / templates : 1;
+    vx_words_course course = {.all = (int64_t)set->info.count * templates};
     int status = VITX_OK;
-    pthread_mutex_lock(&t->lock);
-    vx_words_begin(t, (int64_t)set->info.count * templates);
     for (int at = 0, n; at < set->info.count && status == VITX_OK; at += n) {
         n = set->info.count - at < together ? set->info.count - at : together;
-        status = embed_some(set, t, o, at, n);
+        status = embed_some(set, &course, t, o, at, n);
     }
-    pthread_mutex_unlock(&t->lock);
+    set->info.cut = course.cut;
     return status;
 }
 

@@ -6,8 +6,11 @@
 #include "engine/run.h"
 #include "words/words.h"
 
-/* Texts that are turned into ids together: their tokens take some megabytes. */
+/* Texts that are sorted together: their tokens take some megabytes. */
 #define TOGETHER 4096
+/* Of these, texts that run together. Then the tower is free for whoever waits for it: one text does
+ * not wait for thousands of labels. */
+#define AT_ONCE 256
 
 void vitx_texts_opts_init(vitx_texts_opts *out, size_t struct_size)
 {
@@ -225,6 +228,7 @@ typedef struct bundle {
     vx_tokens tokens;
     int *of;           /* [n + 1] where the tokens of each begin */
     int *ids, *starts; /* [starts[n]] filled up, [n + 1] */
+    int *order;        /* [n] in which they run */
 } bundle;
 
 static int read_tokens(bundle *b, int *cut, const vitx_texts *t, const char *const *list, int n)
@@ -249,17 +253,37 @@ static int read_bundle(bundle *b, int *cut, const vitx_texts *t, const char *con
     for (int i = 0; i < n; i++)
         vx_words_ids(b->ids + b->starts[i], b->starts[i + 1] - b->starts[i], t,
                      b->tokens.at + b->of[i], b->of[i + 1] - b->of[i]);
-    return VITX_OK;
+    VX_TRY(vx_new(&b->order, &t->hooks, (size_t)n, sizeof *b->order, "the order of texts"));
+    return vx_texts_sort(b->order, &t->hooks, b->ids, b->starts, n);
 }
 
-static int run_bundle(float *out, int *cut, vitx_texts *t, const char *const *list, int n)
+/* n texts of the bundle, from place `at` of its order on. */
+static int run_tower(float *out, const vx_words_course *course, vitx_texts *t, const bundle *b,
+                     int at, int n)
+{
+    vitx_context *c = t->context;
+    pthread_mutex_lock(&t->lock);
+    int status = vx_context_enter(c);
+    if (status == VITX_OK) {
+        vx_texts_begin(c, course->done, course->all);
+        status = vx_texts_run(out, c, b->ids, b->starts, b->order + at, n);
+        vx_context_leave(c, status);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return status;
+}
+
+static int run_bundle(float *out, vx_words_course *course, vitx_texts *t, const char *const *list,
+                      int n)
 {
     bundle b = {0};
-    int status = read_bundle(&b, cut, t, list, n);
-    if (status == VITX_OK)
-        status = vx_context_enter(t->context);
-    if (status == VITX_OK)
-        status = vx_context_leave(t->context, vx_texts_run(out, t->context, b.ids, b.starts, n));
+    int status = read_bundle(&b, &course->cut, t, list, n);
+    for (int at = 0, count; at < n && status == VITX_OK; at += count) {
+        count = n - at < AT_ONCE ? n - at : AT_ONCE;
+        status = run_tower(out, course, t, &b, at, count);
+        course->done += count;
+    }
+    vx_release(&t->hooks, b.order);
     vx_release(&t->hooks, b.ids);
     vx_release(&t->hooks, b.starts);
     vx_release(&t->hooks, b.of);
@@ -267,17 +291,12 @@ static int run_bundle(float *out, int *cut, vitx_texts *t, const char *const *li
     return status;
 }
 
-void vx_words_begin(vitx_texts *t, int64_t n)
-{
-    vx_context_begin(t->context, vx_texts_ticks(t->context, n));
-}
-
-int vx_words_run(float *out, int *cut, vitx_texts *t, const char *const *list, int n)
+int vx_words_run(float *out, vx_words_course *course, vitx_texts *t, const char *const *list, int n)
 {
     const size_t units = (size_t)vx_words_units(t);
     for (int at = 0, count; at < n; at += count) {
         count = n - at < TOGETHER ? n - at : TOGETHER;
-        VX_TRY(run_bundle(out + (size_t)at * units, cut, t, list + at, count));
+        VX_TRY(run_bundle(out + (size_t)at * units, course, t, list + at, count));
     }
     return VITX_OK;
 }
@@ -293,41 +312,44 @@ static int normalise_all(float *out, const vitx_texts *t, int n)
 
 int vitx_texts_embed(float *out, vitx_texts *texts, const char *const *list, int n, int normalize)
 {
-    int cut = 0;
+    vx_words_course course = {.all = n};
     if (!out || !texts || !list || n < 1)
         return vx_fail(VITX_INVALID, "vitx_texts_embed: an argument is NULL, or n is %d", n);
     for (int i = 0; i < n; i++)
         if (!list[i])
             return vx_fail(VITX_INVALID, "vitx_texts_embed: text %d is NULL", i);
-    pthread_mutex_lock(&texts->lock);
-    vx_words_begin(texts, n);
-    int status = vx_words_run(out, &cut, texts, list, n);
-    pthread_mutex_unlock(&texts->lock);
+    int status = vx_words_run(out, &course, texts, list, n);
     if (status == VITX_OK && normalize)
         status = normalise_all(out, texts, n);
     return status;
 }
 
-static int find_vector(float *out, vitx_texts *t, const char *text)
+static bool remember(float *out, vitx_texts *t, const char *text)
 {
-    const int units = vx_words_units(t);
+    pthread_mutex_lock(&t->lock);
     const float *known = vx_text_memory_find(&t->memory, text);
-    int cut = 0;
-    if (known) {
-        memcpy(out, known, (size_t)units * sizeof *out);
-        return VITX_OK;
-    }
-    vx_words_begin(t, 1);
-    VX_TRY(vx_words_run(out, &cut, t, &text, 1));
-    VX_TRY(normalise_all(out, t, 1));
-    vx_text_memory_keep(&t->memory, text, out, units, &t->hooks);
-    return VITX_OK;
+    if (known)
+        memcpy(out, known, (size_t)vx_words_units(t) * sizeof *out);
+    pthread_mutex_unlock(&t->lock);
+    return known != NULL;
+}
+
+/* Unless another thread has meanwhile. */
+static void keep(vitx_texts *t, const char *text, const float *vector)
+{
+    pthread_mutex_lock(&t->lock);
+    if (!vx_text_memory_find(&t->memory, text))
+        vx_text_memory_keep(&t->memory, text, vector, vx_words_units(t), &t->hooks);
+    pthread_mutex_unlock(&t->lock);
 }
 
 int vx_words_vector(float *out, vitx_texts *t, const char *text)
 {
-    pthread_mutex_lock(&t->lock);
-    const int status = find_vector(out, t, text);
-    pthread_mutex_unlock(&t->lock);
-    return status;
+    vx_words_course course = {.all = 1};
+    if (remember(out, t, text))
+        return VITX_OK;
+    VX_TRY(vx_words_run(out, &course, t, &text, 1));
+    VX_TRY(normalise_all(out, t, 1));
+    keep(t, text, out);
+    return VITX_OK;
 }

@@ -48,11 +48,16 @@ int vx_words_pad(const vitx_texts *t);
 /* What the tower runs, [rows]: the ids of the tokens, then that. */
 void vx_words_ids(int *ids, int rows, const vitx_texts *t, const vx_token *tokens, int count);
 
-/* Begins the progress of a public call that runs so many texts. The caller has the lock. */
-void vx_words_begin(vitx_texts *t, int64_t n);
-/* The vectors [n,K] of n of these, as the tower gives them; *cut grows by the texts that were too
- * long. The caller has the lock. */
-int vx_words_run(float *out, int *cut, vitx_texts *t, const char *const *list, int n);
+/* A call that runs `all` texts, how many are done, and how many of these were too long. */
+typedef struct vx_words_course {
+    int64_t all, done;
+    int cut;
+} vx_words_course;
+
+/* The vectors [n,K] of n more of them, as the tower gives them. Takes the lock, for some texts at a
+ * time. */
+int vx_words_run(float *out, vx_words_course *course, vitx_texts *t, const char *const *list,
+                 int n);
 
 /* The vector [K] of one text, of length 1. Takes the lock. VITX_FORMAT: it is 0. */
 int vx_words_vector(float *out, vitx_texts *t, const char *text);
