@@ -110,7 +110,7 @@ FUZZERS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/fuzz_%)
 FUZZ_OBJ := $(B)/test/fuzz/fuzz.o $(B)/test/archive.o
 EXAMPLES := $(B)/example_c $(B)/example_report $(B)/example_words $(B)/example_cpp $(B)/face $(B)/plugin_user
 ABIS     := $(addprefix $(B)/test/plugin/,abi.o abi_version.o abi_struct.o)
-DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d \
+DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(B)/test/serve/bed.d $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d \
     $(TWIN_OBJ:.o=.d) $(TWIN_TEST:.o=.d) $(CUDA_OBJ:.o=.d) $(ABIS:.o=.d) \
     $(addprefix $(B)/test/plugin/,fake.d twin.d)
 .SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT) $(FUZZ_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(B)/test/fuzz/replay.o
@@ -288,8 +288,8 @@ $(B)/test_pipeline: $(addprefix $(B)/tools/cli/,pipeline.o parallel.o progress.o
 # What answers the requests of a server, without what speaks HTTP, and the commands whose options it takes.
 SERVE_ASKED := $(addprefix tools/cli/cmd_,classify.c embed.c explain.c) $(filter-out %/main.c tools/cli/cmd_% tools/cli/eval_%,$(wildcard tools/cli/*.c)) \
     $(addprefix tools/cli/serve/,answer.c ask.c ask_texts.c cache.c encode.c formats.c jobfiles.c jobs.c metrics.c name.c outcome.c problem.c queue.c sniff.c texts.c together.c work.c worker.c)
-$(B)/test_serve_work: $(SERVE_ASKED:%.c=$(B)/%.o)
-$(B)/test_serve_work: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+$(B)/test_serve_work $(B)/test_serve_texts: $(B)/test/serve/bed.o $(SERVE_ASKED:%.c=$(B)/%.o)
+$(B)/test_serve_work $(B)/test_serve_texts: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 # What reads the words of clients.
 SERVE_READ := $(addprefix $(B)/tools/cli/serve/,base64.o fields.o media.o multipart.o problem.o sniff.o) $(addprefix $(B)/tools/cli/,json.o text.o)
 $(B)/test_serve_parts: $(SERVE_READ) $(addprefix $(B)/tools/cli/,serve/gate.o digest.o say.o)
