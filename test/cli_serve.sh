@@ -69,13 +69,14 @@ ask() {
 has() { grep -qaF -- "$1" "$out" ||
     fail "the answer lacks $1: $(head -c 900 "$out" | tr -d '\0')"; }
 lacks() { ! grep -qaF -- "$1" "$out" || fail "the answer has $1"; }
-# is STATUS METHOD PATH...: ask, and the status
+# is STATUS METHOD PATH...: ask, and the status, a pattern
 is() {
     local expected=$1
     shift
     check "$@"
     ask "$@"
-    [ "$status" = "$expected" ] ||
+    # shellcheck disable=SC2053
+    [[ $status = $expected ]] ||
         fail "status $status, expected $expected: $(head -c 900 "$out" | tr -d '\0')"
 }
 body() { sed '1,/^\r$/d' "$out"; }
@@ -433,6 +434,150 @@ check a socket that was left
 server=$!
 within 20 grep -q listening "$folder/log.again" || fail "$(cat "$folder/log.again")"
 log=$folder/log.again
+stop
+
+# ------------------------------------------------------------------ texts ----------------------
+words=test/golden/words/clip
+dog=%E4%B8%80%E5%8F%AA%E7%8B%97 # a dog, in Chinese
+wrong 'no model here has one' serve -m $model --label 'a cat'
+wrong 'no model here has one' serve -m $models/dinov2-hf-bare --labels "$folder/keys"
+wrong 'no model here has one' serve -m $model --tokenizer $words
+wrong 'one file is for one model' serve -m a=$words -m b=$words --label x --label-cache "$folder/kept.vitx"
+wrong 'no sentence with {}' serve -m $words --label x --template none
+start -m first=$model -m words=$words --label 'a cat' --label 一只狗 --template 'a {}.' --grace 0
+check its memory is stated
+grep -q 'model words: takes texts, CLIP, .*; 2 labels' "$log" || fail "$(cat "$log")"
+grep -q 'labels 64 MB' "$log" || fail "$(cat "$log")"
+is 200 GET /v1/models
+has '"texts":false,"labels":0'
+has '"texts":true,"labels":2'
+
+# same_classes QUERY OPTION...: the server's classes are those of the command line
+same_classes() {
+    is 200 POST "/v1/classify?model=words$1" $picture
+    shift
+    body | grep -oE '"predictions".*\]' > "$folder/answer"
+    "$program" classify -m $words --json "$@" $picture | grep -oE '"predictions".*\]' > "$folder/line"
+    diff "$folder/answer" "$folder/line" > "$folder/differ" || fail "$(cat "$folder/differ")"
+}
+same_classes '' --label 'a cat' --label 一只狗 --template 'a {}.'
+same_classes "&label=$dog&label=a+bird&label=a%20cat&top=2" --top 2 --label 一只狗 --label 'a bird' --label 'a cat'
+same_classes "&label=a+bird&label=$dog&template=zh7&template=%7B%7D%21" --label 'a bird' --label 一只狗 \
+    --template zh7 --template '{}!'
+check labels that are kept cost nothing
+before=$(metric vitx_texts_total)
+is 200 POST "/v1/classify?model=words&label=a+bird&label=$dog&template=zh7&template=%7B%7D%21" $one
+[ "$(metric vitx_texts_total)" = "$before" ] || fail "$(metric vitx_texts_total) texts after $before"
+form model=words 'label=a bird' label=一只狗 > "$folder/form"
+is 200 POST '/v1/classify?top=1' "$folder/form" "$type"
+has '"label":"'
+printf '{"image":"%s","label":["a bird","一只狗"]}' "$base" > "$folder/json"
+is 200 POST '/v1/classify?model=words' "$folder/json" 'Content-Type: application/json'
+has '"label":"一只狗"'
+
+# same_text QUERY OPTION...: the numbers of a text and its map are those of the command line
+same_text() {
+    local query="model=words&method=legrad&$1"
+    shift
+    is 200 POST "/v1/explain?$query&format=npy" $picture
+    body > "$folder/answer.npy"
+    "$program" explain -m $words --method legrad "$@" -o "$folder/line.npy" $picture > "$folder/said" 2>&1
+    cmp "$folder/answer.npy" "$folder/line.npy" || fail "the map is another one"
+    is 200 POST "/v1/explain?$query" $picture
+    body | grep -oE '"(text|versus_text|text_value|empty_value|probability|score|value)":[^,]*' > "$folder/answer"
+    "$program" explain -m $words --method legrad "$@" --json $picture |
+        grep -oE '"(text|versus_text|text_value|empty_value|probability|score|value)":[^,]*' > "$folder/line"
+    [ -s "$folder/answer" ] || fail "the answer has no numbers"
+    diff "$folder/answer" "$folder/line" > "$folder/differ" || fail "$(cat "$folder/differ")"
+}
+same_text 'text=a+red+car' --text 'a red car'
+same_text "text=$dog&versus=a+cat&score=dot" --text 一只狗 --versus 'a cat' --score dot
+is 200 POST "/v1/explain?model=words&method=legrad&text=$dog" $picture 'Accept: image/png'
+tag=$(sed -n 's/^ETag: \(.*\)\r$/\1/p' "$out")
+is 304 POST "/v1/explain?model=words&method=legrad&text=$dog" $picture 'Accept: image/png' "If-None-Match: $tag"
+is 200 POST '/v1/explain?model=words&method=legrad&text=a+cat' $picture 'Accept: image/png' "If-None-Match: $tag"
+is 200 POST '/v1/explain?model=words&method=legrad&text=a+cat&format=html' $picture
+has '"parts":'
+has "--text 'a cat'"
+printf '{"image":"%s","text":"一只狗","versus":"a cat"}' "$base" > "$folder/json"
+is 200 POST '/v1/explain?model=words&method=gradcam' "$folder/json" 'Content-Type: application/json'
+has '"versus_text":"a cat"'
+printf '{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["%s"]}],"parameters":{"method":"legrad","text":"一只狗"}}' "$base" \
+    > "$folder/json"
+is 200 POST /v2/models/words/explain "$folder/json"
+has '"name":"target","datatype":"INT32","shape":[1],"data":[-1]'
+is 400 POST /v2/models/first/explain "$folder/json"
+has '"code":"no_text_tower"'
+is 400 POST /v2/models/words/infer "$folder/json"
+printf '{"instances":[{"b64":"%s"}],"parameters":{"text":"a cat"}}' "$base" > "$folder/json"
+is 200 POST /v1/models/words:explain "$folder/json"
+has '"text":"a cat"'
+is 400 POST /v1/models/words:predict "$folder/json"
+has '"code":"text_and_picture"'
+
+: > "$folder/empty"
+is 200 POST "/v1/embed?model=words&text=$dog&text=a+cat"
+has '"texts":[{"text":"一只狗","embedding":['
+is 200 POST "/v1/embed?model=words&text=$dog&format=npy" "$folder/empty"
+printf '{"text":"a cat","normalize":true}' > "$folder/json"
+is 200 POST '/v1/embed?model=words' "$folder/json" 'Content-Type: application/json'
+has '"text":"a cat"'
+is 202 POST "/v1/embed?model=words&text=$dog&async=1"
+job=$(sed -n 's/^Location: \(.*\)\r$/\1/p' "$out")
+within 20 job_is_done || fail "$(cat "$out")"
+is 200 GET "$job/result"
+has '"text":"一只狗"'
+is 400 POST "/v1/embed?model=words&text=$dog" $picture
+is 415 POST '/v1/embed?model=words'
+is 411 POST '/v1/classify?model=words&label=a'
+
+# What is no text, or too much, is said in one line.
+# refused STATUS PATH [FILE [HEADER]]
+refused() {
+    is "$@"
+    [ "$(body | wc -l)" = 1 ] || fail "the answer has $(body | wc -l) lines"
+    [ "$(body | wc -c)" -lt 300 ] || fail "the answer has $(body | wc -c) bytes"
+    has '"error":"'
+}
+refused 400 POST '/v1/classify?label=a&model=first' $picture
+has '"code":"no_text_tower"'
+has '"hint":"'
+refused 400 POST '/v1/explain?text=a&model=first' $picture
+refused 422 POST '/v1/embed?text=a&model=first'
+refused 400 POST '/v1/classify?model=words&label=' $picture
+refused 400 POST '/v1/classify?model=words&label=%20%09' $picture
+refused 400 POST '/v1/classify?model=words&label=%FF' $picture
+refused 400 POST '/v1/classify?model=words&label=a%00b' $picture
+refused 400 POST '/v1/explain?model=words&text=%C3%28' $picture
+refused 400 POST '/v1/explain?model=words&text=a&versus=%ED%A0%80' $picture
+refused 400 POST '/v1/classify?model=words&template=a+%7B%7D' $picture
+refused 400 POST '/v1/classify?model=words&label=a&template=keys' $picture
+refused 400 POST "/v1/classify?model=words&label=a&template=$folder/keys" $picture
+refused 400 POST "/v1/explain?model=words&text=$(printf '%02000d' 0)" $picture
+json='Content-Type: application/json'
+printf '{"text":"a\\u0000b"}' > "$folder/json"
+refused 400 POST '/v1/embed?model=words' "$folder/json" "$json"
+{
+    printf '{"model":"words","text":"'
+    head -c 10000000 /dev/zero | tr '\0' x
+    printf '"}'
+} > "$folder/json"
+refused 400 POST /v1/embed "$folder/json" "$json"
+for count in 1001 10000; do
+    {
+        printf '{"model":"words","image":"%s","label":["x"' "$base"
+        yes ',"y"' | head -n $((count - 1)) | tr -d '\n'
+        printf ']}'
+    } > "$folder/json"
+    refused '4??' POST /v1/classify "$folder/json" "$json"
+done
+stop
+
+# Labels without -m are for the bundled pair.
+start --label 'a red circle' --label 'a blue square' --grace 0
+is 200 POST /v1/classify $one
+has '"model":{"name":"pair"'
+has '"label":"a red circle"'
 stop
 
 # ------------------------------------------------------------------ one picture, several methods ----

@@ -100,6 +100,18 @@ def check_by_keys_alone(lab):
         assert "cactus" in report_of(page).inner_text("#vx-caption")
 
 
+def check_a_text_is_looked_for(lab):
+    with served(lab, "--label", "a red circle") as address, opened(lab, address) as page:
+        page.locator("#text-row:not([hidden])").wait_for()
+        assert page.locator("#target-row").is_hidden()
+        assert page.input_value("#method") == "legrad"
+        page.set_input_files("#image", str(PICTURE))
+        page.fill("#text", "a red circle")
+        page.press("#text", "Enter")
+        report = report_of(page)
+        assert report.locator(".sentence .words").first.text_content() == "a red circle"
+
+
 def check_nothing_chosen_and_no_picture(lab):
     with served(lab) as address:
         with opened(lab, address) as page:

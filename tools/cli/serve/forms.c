@@ -128,8 +128,9 @@ bool form_head(struct exchange *x, struct problem *why)
     bool good = fields_query(&fields, x->query, why);
     const bool told = fields.count > 0;
     if (good && !make_ask(x, &fields, why))
-        /* What the query lacks may come in the body: all of it, or texts. */
-        good = why->status == 400 && has_fields(x) && (!told || takes_texts(x->server));
+        /* What the query lacks may come in the body: all of it, or texts and the model's name. */
+        good = (why->status == 400 || why->status == 422) && has_fields(x) &&
+               (!told || takes_texts(x->server));
     fields_free(&fields);
     return good;
 }
@@ -215,14 +216,13 @@ static bool read_body(struct exchange *x, struct fields *fields, struct picture 
     return true;
 }
 
-/* There is a picture, or there are texts. */
+/* There is a picture, if one is needed. */
 static bool check_picture(const struct exchange *x, const struct picture *picture,
                           struct problem *why)
 {
     int64_t pixels;
     if (!ask_needs_picture(x->ask))
-        return !picture->found ||
-               refuse(why, 400, "text_and_picture", NULL, "a picture or texts: one of them");
+        return true;
     if (!picture->found && x->body && media_is(x->content_type, "application/json"))
         return refuse(why, 400, "no_picture", NULL, "\"image\" is missing: the picture in base64");
     return (picture->found && sniff_picture(picture->data, picture->bytes, &pixels)) ||

@@ -135,8 +135,10 @@ static int open_tower(struct server *server, struct served *model)
             complain("warning", "model %s: no texts are taken: %s", model->name, reason());
         return DONE;
     }
-    if (labels_asked(&model->session, common) && labels_open(&model->session, common) != DONE)
-        return SOME_FAILED;
+    const int status =
+        labels_asked(&model->session, common) ? labels_open(&model->session, common) : DONE;
+    if (status != DONE)
+        return status;
     code = texts_know(model);
     return code == VITX_OK ? DONE : refused(code, model->session.path);
 }

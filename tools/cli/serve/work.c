@@ -222,7 +222,8 @@ bool work_has_room(struct work *work, double cost, struct problem *why)
 static bool check_picture(struct piece *piece, const struct work_opts *opts, struct problem *why)
 {
     if (!ask_needs_picture(piece->ask))
-        return true;
+        return piece->bytes == 0 ||
+               refuse(why, 400, "text_and_picture", NULL, "a picture or texts: one of them");
     if (!sniff_picture(piece->picture, piece->bytes, &piece->pixels))
         return refuse(why, 415, "unsupported_media_type", NULL,
                       "the picture is no JPEG and no PNG");

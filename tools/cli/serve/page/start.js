@@ -3,7 +3,7 @@
  * a form cannot make, and then the report is saved as a file. */
 const $ = (id) => document.getElementById(id);
 let language = navigator.language.startsWith("zh") ? "zh" : "en";
-let asked = false, methods = [];
+let asked = false, methods = [], models = [];
 const say = (word, failed) => {
   $("status").textContent = word ? words[language][word] || word : "";
   $("status").classList.toggle("failed", Boolean(failed));
@@ -33,6 +33,17 @@ const fill = (select, names) => {
   if (names.includes(before))
     select.value = before;
 };
+/* A class, or a text: what the chosen model takes. */
+const aim = () => {
+  const model = models.find((m) => m.name === $("models").value);
+  $("text-row").hidden = !(model && model.texts);
+  $("target-row").hidden = Boolean(model && model.embeds);
+};
+/* Fields that say nothing are not sent. */
+const leaveOut = () => {
+  for (const name of ["text", "target"])
+    $(name).disabled = $(name + "-row").hidden || !$(name).value.trim();
+};
 const load = async () => {
   try {
     const answers = await Promise.all(["/v1/models", "/v1/methods"].map(
@@ -41,12 +52,16 @@ const load = async () => {
       $("key-row").hidden = false;
       return;
     }
-    const [models, listed] = await Promise.all(answers.map((a) => a.json()));
-    methods = listed.methods;
-    fill($("models"), models.models);
-    $("models").disabled = models.models.length < 2;
+    const [listed, explained] = await Promise.all(answers.map((a) => a.json()));
+    models = listed.details;
+    methods = explained.methods;
+    fill($("models"), listed.models);
+    $("models").disabled = models.length < 2;
     fill($("method"), methods.map((m) => m.name));
-    $("model").textContent = models.models.join(", ");
+    if (models[0].texts)
+      $("method").value = "legrad";
+    $("model").textContent = listed.models.join(", ");
+    aim();
     about();
   } catch {
     say("unreachable", true);
@@ -85,8 +100,8 @@ const save = async () => {
   say("saved");
 };
 $("form").addEventListener("submit", (event) => {
-  $("target").disabled = !$("target").value.trim();
-  setTimeout(() => { $("target").disabled = false; });
+  leaveOut();
+  setTimeout(() => { $("text").disabled = $("target").disabled = false; });
   if (!$("image").files.length) {
     event.preventDefault();
     say("none", true);
@@ -113,6 +128,7 @@ $("report").addEventListener("load", () => {
 });
 $("image").addEventListener("change", show);
 $("method").addEventListener("change", about);
+$("models").addEventListener("change", aim);
 $("key").addEventListener("change", load);
 $("language").addEventListener("click", () => {
   language = language === "zh" ? "en" : "zh";
@@ -139,6 +155,6 @@ document.addEventListener("drop", (event) => {
   $("form").requestSubmit();
 });
 $("report").hidden = true;
-$("target").disabled = false;
+$("text").disabled = $("target").disabled = false;
 speak();
 load();
