@@ -29,7 +29,7 @@ awk -v folder="$folder" '
 
 # The port of the examples, or another one if it is taken.
 serve() { # serve ADDRESS
-    "$out/vitx-cli" serve --grace 0 --listen "$1" 2> "$folder/log" &
+    "$out/vitx-cli" serve -m weights/scenes -m weights/pair --grace 0 --listen "$1" 2> "$folder/log" &
     server=$!
     for _ in $(seq 200); do
         port=$(sed -n 's/.*listening on http:.*:\([0-9]*\)$/\1/p' "$folder/log")
@@ -56,11 +56,16 @@ for example in "$folder"/*.sh "$folder"/*.python; do
         failed=1
     fi
 done
-[ "$count" = 4 ] || { echo "check-serve: $count examples were found in docs/serve.md"; failed=1; }
+[ "$count" = 6 ] || { echo "check-serve: $count examples were found in docs/serve.md"; failed=1; }
 head -c 4 "$folder/map.png" | grep -qa PNG ||
     { echo "check-serve: map.png is no picture"; failed=1; }
 grep -q 'id="vx-viewer"' "$folder/report.html" ||
     { echo "check-serve: report.html is no report"; failed=1; }
+
+grep -q '"label":"一只狗"' "$folder/classes.json" ||
+    { echo "check-serve: classes.json lacks a label"; failed=1; }
+grep -q '"parts":' "$folder/why.html" ||
+    { echo "check-serve: why.html has no words"; failed=1; }
 
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance
 checks+=,negative_data_rejection,unsupported_method,ignored_auth
