@@ -395,6 +395,9 @@ START_TEST(too_many_texts_are_refused)
     expect_too_much(VERB_EXPLAIN, texts, TEXTS_MOST + 1, "17 texts");
     expect_too_much(VERB_EMBED, texts, TEXTS_MOST + 1, "17 texts");
     free(texts);
+    struct field *options = many("unit", 64, "text", "a");
+    expect_too_much(VERB_EXPLAIN, options, 65, "more than 64 options");
+    free(options);
     memset(longest, 'a', sizeof longest - 1);
     expect_refused(&served[2], VERB_EXPLAIN, FORM_JSON, "text", longest, 400, "1024 bytes");
     const struct field file[] = {{"label", "a"}, {"template", "/etc/passwd"}};

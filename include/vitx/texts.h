@@ -24,7 +24,8 @@ extern "C" {
 
 /**
  * A text tower at work, with its tokenizer. Any thread may call it: calls on one handle wait for
- * each other. It keeps the vectors of texts that were explained, up to 16 MiB.
+ * each other, and one with many texts lets others in between. It keeps the vectors of texts that
+ * were explained, up to 16 MiB.
  */
 typedef struct vitx_texts vitx_texts;
 

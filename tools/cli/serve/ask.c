@@ -303,12 +303,18 @@ static bool choose_method(struct ask *ask)
            given_add(&ask->given, option_find(&cmd_explain, "method"), name);
 }
 
-/* The page's first words: the model. */
+static bool give(struct ask *ask, const char *name, const char *value)
+{
+    return !value || given_add(&ask->given, option_find(&cmd_explain, name), value);
+}
+
+/* The page's first words: the model, and what reads its texts. */
 static bool begin_given(struct ask *ask)
 {
     const struct common *common = &ask->model->common;
-    return !common->model ||
-           given_add(&ask->given, option_find(&cmd_explain, "model"), common->model);
+    const struct words *words = &common->words;
+    return give(ask, "model", common->model) && give(ask, "text-model", words->model) &&
+           give(ask, "tokenizer", words->tokenizer) && give(ask, "clean-text", words->clean);
 }
 
 /* A plan on the served model's own context. */

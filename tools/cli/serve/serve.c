@@ -191,8 +191,9 @@ static void say_texts(const struct served *model)
         return;
     if (model->session.labels)
         vitx_label_set_get_info(&labels, model->session.labels);
-    complain("serve", "model %s: takes texts, %s, %s; weights %.0f MB; %d labels", model->name,
-             info.kind, info.tokenizer, megabytes((size_t)info.weight_bytes), labels.count);
+    complain("serve", "model %s: takes texts, %s, %s; weights %.0f MB, 16 MB of vectors; %d labels",
+             model->name, info.kind, info.tokenizer, megabytes((size_t)info.weight_bytes),
+             labels.count);
 }
 
 static void say_models(const struct server *server)
