@@ -136,7 +136,7 @@ static int open_tower(struct server *server, struct served *model)
         return DONE;
     }
     const int status =
-        labels_asked(&model->session, common) ? labels_open(&model->session, common) : DONE;
+        labels_asked(&model->session, common) ? labels_open(&model->session, common, NULL) : DONE;
     if (status != DONE)
         return status;
     code = texts_know(model);
