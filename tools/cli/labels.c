@@ -107,7 +107,7 @@ static int gather_labels(struct list *out, const struct common *common)
     int status = add_words(out, &common->words.labels);
     if (status == DONE && common->labels)
         status = lines_of(out, common->labels);
-    if (status == DONE && common->labels && out->count > common->words.labels.count &&
+    if (status == DONE && common->labels && out->items && out->count > common->words.labels.count &&
         strchr("[{", out->items[common->words.labels.count][0]))
         return wrong_usage("--labels %s: it begins like JSON; labels that are texts stand one a "
                            "line",
