@@ -444,6 +444,17 @@ wrong 'no model here has one' serve -m $models/dinov2-hf-bare --labels "$folder/
 wrong 'no model here has one' serve -m $model --tokenizer $words
 wrong 'one file is for one model' serve -m a=$words -m b=$words --label x --label-cache "$folder/kept.vitx"
 wrong 'no sentence with {}' serve -m $words --label x --template none
+mkdir "$folder/mute"
+cp $words/*.json $words/model.safetensors "$folder/mute"
+rm "$folder/mute/tokenizer.json"
+check a text tower without its tokenizer
+run serve -m "$folder/mute" --label x
+gives 1
+start -m "$folder/mute" --grace 0
+grep -q 'warning: model mute: no texts are taken' "$log" || fail "$(cat "$log")"
+is 400 POST '/v1/explain?text=a' $picture
+has '"code":"no_text_tower"'
+stop
 start -m first=$model -m words=$words --label 'a cat' --label 一只狗 --template 'a {}.' --grace 0
 check its memory is stated
 grep -q 'model words: takes texts, CLIP, .*; 2 labels' "$log" || fail "$(cat "$log")"
