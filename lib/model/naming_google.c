@@ -21,10 +21,10 @@
  * Encoder_0/, and its table of tokens as it is; text_big_vision.c says what its files mean.
  *
  * eps is 1e-6 and GELU is exact, as in timm and transformers: their published numbers for these
- * weights are those; of some sizes of SigLIP timm's GELU is the tanh approximation, and that of
- * both towers together is, as in Flax and in transformers' SiglipModel. pre_logits, a layer of
- * models trained on ImageNet-21k, is left out as timm does. config.json, if there is one, is
- * timm's.
+ * weights are those; of some sizes of SigLIP timm's GELU is the tanh approximation. Where the file
+ * has the text tower, too, it is the tanh approximation for all sizes, as in Flax and in
+ * transformers' SiglipModel. pre_logits, a layer of models trained on ImageNet-21k, is left out as
+ * timm does. config.json, if there is one, is timm's.
  */
 #include <stdio.h>
 #include <string.h>

@@ -151,17 +151,20 @@ static int read_hints(vx_hints *out, const vx_config *config)
     return read_image_size(out, config);
 }
 
-/* OpenAI's and cn_clip's. */
-static int read_plain_hints(vx_hints *out, const vx_config *config)
+static int read_cn_clip_hints(vx_hints *out, const vx_config *config)
 {
-    if (config->open_clip)
-        return read_hints(out, config);
+    (void)config;
     *out = (vx_hints){.eps = 1e-5,
                       .act = VX_ACT_QUICK_GELU,
                       .pool = VX_POOL_TOKEN,
                       .pool_known = true,
                       .units = true};
     return VITX_OK;
+}
+
+static int read_openai_hints(vx_hints *out, const vx_config *config)
+{
+    return config->open_clip ? read_hints(out, config) : read_cn_clip_hints(out, config);
 }
 
 static int64_t width_of(const vx_container *container)
@@ -177,7 +180,7 @@ static int tell_heads(vx_hints *hints, int64_t width, int64_t head)
     return VITX_OK;
 }
 
-/* vx_naming.arrange of both: no tensor changes, but the width tells the heads. */
+/* vx_naming.arrange of the two: no tensor changes, but the width tells the heads. */
 static int read_openai_heads(vx_container *container, vx_hints *hints, const char *prefix,
                              const vx_config *config)
 {
@@ -327,7 +330,7 @@ const vx_naming vx_naming_openai = {
     .base = &vx_naming_open_clip,
     .harmless = harmless_names,
     .code_tells = true,
-    .read_hints = read_plain_hints,
+    .read_hints = read_openai_hints,
     .arrange = read_openai_heads,
     .read_recipe = read_recipe,
 };
@@ -339,7 +342,7 @@ const vx_naming vx_naming_cn_clip = {
     .base = &vx_naming_open_clip,
     .harmless = cn_clip_harmless,
     .code_tells = true,
-    .read_hints = read_plain_hints,
+    .read_hints = read_cn_clip_hints,
     .arrange = read_cn_clip_heads,
     .read_recipe = read_recipe,
 };
