@@ -16,8 +16,8 @@
  * vitx_context_create reads but for what concerns pictures. Free it with vitx_context_free(). */
 int vx_texts_create(vitx_context **out, vx_text_model *model, const vitx_context_opts *opts);
 
-/* The order in which texts that begin alike come one behind the other: order[i] is the text at place
- * i of n. Text i is the tokens ids[starts[i]..starts[i+1]-1]. VITX_NOMEM. */
+/* The order in which texts that begin alike come one behind the other: order[i] is the text at
+ * place i of n. Text i is the tokens ids[starts[i]..starts[i+1]-1]. VITX_NOMEM. */
 int vx_texts_sort(int *order, const vitx_hooks *hooks, const int *ids, const int *starts, int n);
 
 /* The progress of a call that runs `all` texts, of which `done` are done: a tick for each block of
@@ -26,10 +26,10 @@ void vx_texts_begin(vitx_context *c, int64_t done, int64_t all);
 
 /*
  * The embeddings of n of these texts, the first, or those that `order` names: that of text i goes
- * to out[i,:] of length K, not divided by its length. ids: as many tokens as vx_text_length says. As
- * many texts at a time as the context has room for. If the tower is causal, what texts have in
- * common at their beginnings with those before is run once (prefixes.h). Both change no answer but
- * for the last bits (of int8: what its rounding makes of these). The caller has begun the progress.
+ * to out[i,:] of length K, not divided by its length. A text has as many tokens as vx_text_length
+ * says. As many run at a time as the context has room for, and if the tower is causal, what they
+ * have in common with the one before is run once (prefixes.h). Both change no answer but for the
+ * last bits (of int8: what its rounding makes of these). The caller has begun the progress.
  * VITX_FORMAT if a number is not finite, VITX_INVALID, VITX_CANCELLED, VITX_NOMEM.
  */
 int vx_texts_run(float *out, vitx_context *c, const int *ids, const int *starts, const int *order,

@@ -162,7 +162,7 @@ int answers_run(const struct answers *how, const void *settings, char **files, i
     struct work w = {.how = how, .settings = settings, .series = {files, count, batch}};
     int status = session_open(&w.session, common);
     if (status == DONE && how->texts && labels_asked(&w.session, common))
-        status = labels_open(&w.session, common, NULL);
+        status = labels_open_watched(&w.session, common, NULL);
     if (status == DONE)
         status = check_model(&w);
     if (status == DONE)

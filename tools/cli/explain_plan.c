@@ -523,6 +523,8 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
         status = session_open(&plan->opened, &o->common);
     if (status == DONE && o->texts.count && plan->opened.info.units)
         status = texts_open(&plan->opened, &o->common);
+    if (status == DONE && plan->opened.texts)
+        warn_of_cuts(&plan->opened, &o->common, &o->texts, o->versus);
     if (status == DONE)
         status = aim(plan);
     if (status == DONE)

@@ -86,6 +86,24 @@ int texts_open(struct session *session, const struct common *common)
     return code == VITX_OK ? DONE : refused(code, session->path);
 }
 
+void warn_if_cut(const struct session *session, const struct common *common, const char *text)
+{
+    int count, cut = 0;
+    if (!common->quiet &&
+        vitx_texts_tokens(NULL, 0, &count, &cut, session->texts, text) == VITX_OK && cut)
+        complain("warning", "a text is longer than the text tower reads, and was cut: %.40s...",
+                 text);
+}
+
+void warn_of_cuts(const struct session *session, const struct common *common,
+                  const struct list *texts, const char *other)
+{
+    for (int i = 0; i < texts->count; i++)
+        warn_if_cut(session, common, texts->items[i]);
+    if (other)
+        warn_if_cut(session, common, other);
+}
+
 /* -------------------------------------------------------------------------- labels -------- */
 
 bool labels_asked(const struct session *session, const struct common *common)
@@ -221,10 +239,7 @@ static int create(struct session *session, const struct common *common, const st
 {
     vitx_label_set_info info = VITX_LABEL_SET_INFO_INIT;
     char *cache = cache_path(session, common, labels, templates);
-    progress_begin(common, 1, 1, NULL);
-    progress_step(0, 1, "labels");
     const int code = labels_create(&session->labels, session->texts, labels, templates, cache);
-    progress_hide();
     free(cache);
     if (code == VITX_CANCELLED && progress_cancelled())
         return SOME_FAILED;
@@ -267,6 +282,15 @@ int labels_open(struct session *session, const struct common *common, char *dige
         status = put_digest(digest, session, &labels, &templates);
     list_free(&labels);
     list_free(&templates);
+    return status;
+}
+
+int labels_open_watched(struct session *session, const struct common *common, char *digest)
+{
+    progress_begin(common, 1, 1, NULL);
+    progress_step(0, 1, "labels");
+    const int status = labels_open(session, common, digest);
+    progress_hide();
     return status;
 }
 

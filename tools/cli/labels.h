@@ -47,6 +47,12 @@ bool labels_asked(const struct session *session, const struct common *common);
 /* session->labels from the command line. digest: of what their vectors depend on; NULL: not
  * wanted, which saves reading the weights once more. */
 int labels_open(struct session *session, const struct common *common, char *digest);
+/* The same with a line of progress, and Ctrl-C: for a command that has no signals of its own. */
+int labels_open_watched(struct session *session, const struct common *common, char *digest);
+/* Warns of a text that the tower cuts, unless --quiet; of several, and another one or NULL. */
+void warn_if_cut(const struct session *session, const struct common *common, const char *text);
+void warn_of_cuts(const struct session *session, const struct common *common,
+                  const struct list *texts, const char *other);
 
 /* How many classes pictures are answered with, and whether each has a probability: those of the
  * model, or texts. */

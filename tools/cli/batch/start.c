@@ -146,9 +146,12 @@ static int open_texts(struct run *run)
     const bool texts = run->settings->explain.texts.count && run->session.info.units;
     int status = DONE;
     if (labels_asked(&run->session, &each))
-        status = labels_open(&run->session, &each, run->labels);
+        status = labels_open_watched(&run->session, &each, run->labels);
     if (status == DONE && texts)
         status = texts_open(&run->session, &each);
+    if (status == DONE && texts)
+        warn_of_cuts(&run->session, &each, &run->settings->explain.texts,
+                     run->settings->explain.versus);
     if (status == DONE && texts)
         status = put_texts(run);
     return status != DONE && progress_interrupted() ? STOPPED : status;

@@ -29,15 +29,14 @@ static bool create(struct queries *q, int count)
 
 /* ------------------------------------------------------------------ texts ------------------ */
 
-static int embed_text(float *out, const struct session *s, const char *text, bool quiet)
+static int embed_text(float *out, const struct session *s, const struct common *common,
+                      const char *text)
 {
-    int count, cut = 0;
     const char *const list[] = {text};
     const int code = vitx_texts_embed(out, s->texts, list, 1, 1);
     if (code != VITX_OK)
         return refused(code, s->path);
-    if (!quiet && vitx_texts_tokens(NULL, 0, &count, &cut, s->texts, text) == VITX_OK && cut)
-        complain("warning", "a text is longer than the text tower reads, and was cut");
+    warn_if_cut(s, common, text);
     return DONE;
 }
 
@@ -58,13 +57,13 @@ static int open_tower(struct queries *q, struct session *s, const struct common 
 static int make_texts(struct queries *q, const struct session *s,
                       const struct search_settings *settings)
 {
-    const bool quiet = settings->common.quiet;
+    const struct common *common = &settings->common;
     q->texts = true;
     q->empty = calloc((size_t)q->units, sizeof *q->empty);
-    int status = q->empty ? embed_text(q->empty, s, "", quiet) : no_memory();
+    int status = q->empty ? embed_text(q->empty, s, common, "") : no_memory();
     for (int i = 0; i < q->count && status == DONE; i++) {
         q->all[i].what = settings->texts.items[i];
-        status = embed_text(q->all[i].own, s, q->all[i].what, quiet);
+        status = embed_text(q->all[i].own, s, common, q->all[i].what);
     }
     return status;
 }
@@ -117,7 +116,7 @@ static int subtract(struct queries *q, const struct session *s,
     float *other = calloc((size_t)q->units, sizeof *other);
     int status = other ? DONE : no_memory();
     if (status == DONE && settings->versus)
-        status = embed_text(other, s, settings->versus, settings->common.quiet);
+        status = embed_text(other, s, &settings->common, settings->versus);
     for (int i = 0; i < q->count && status == DONE; i++)
         for (int k = 0; k < q->units; k++)
             q->all[i].vector[k] = q->all[i].own[k] - other[k];
