@@ -11,8 +11,9 @@ pair=$PWD/weights/pair
 scenes=$PWD/docs/images/scenes
 cd "$folder" || exit 1
 program=$cli
-moments="1 2 3" # a sanitizer is for other mistakes
-[ "$OUT" = build ] || moments="1"
+# The bundled pair; under a sanitizer, which is for other mistakes, a smaller one, and less often.
+bundled=() moments="1 2 3"
+[ "$OUT" = build ] || pair=$words/clip bundled=(-m "$words/clip") moments="1"
 
 mkdir in
 cp "$scenes"/*.png in
@@ -22,8 +23,8 @@ printf '%s\n' 'a red star' "$star" 'a blue cat' > labels.txt
 templates=(--template '{}' --template 'a photo of {}.' --template '一张{}的照片。')
 texts=(--text 'a red star' --text "$star")
 
-# batch ARGUMENT...: the bundled pair, shards of 3, no words
-batch() { run batch --quiet --shard-size 3 "$@"; }
+# batch ARGUMENT...: shards of 3, no words
+batch() { run batch "${bundled[@]}" --quiet --shard-size 3 "$@"; }
 # same A B: the same files, whatever state/ tells of the way there
 same() { diff -r -x state "$1" "$2" > differ || fail "$2 is not $1: $(head -5 differ)"; }
 # answers FILE...: what the rows say of classes
@@ -33,7 +34,7 @@ as_classify() {
     local of=$1
     shift
     answers "$of"/*.predictions.jsonl > first
-    run classify --threads 1 --json "$@" in/*.png
+    run classify "${bundled[@]}" --threads 1 --json "$@" in/*.png
     gives 0
     answers "$out" > second
     [ "$(wc -l < first)" = 7 ] || fail "$(wc -l < first) rows"
@@ -69,11 +70,11 @@ same labels cached
 
 check "other labels are another plan"
 again="and this run"
-wrong "$again" batch --shard-size 3 --out labels --label 'a red star' --label "$star" in
-wrong "$again" batch --shard-size 3 --out labels --label "$star" --label 'a red star' --label 'a blue cat' in
-wrong "$again" batch --shard-size 3 --out labels "${labels[@]}" --template '{}' in
-wrong "$again" batch --shard-size 3 --out framed "${labels[@]}" --template '{}' --top 2 in
-wrong "$again" batch --shard-size 3 --out labels --do embed in -m "$pair"
+wrong "$again" batch "${bundled[@]}" --shard-size 3 --out labels --label 'a red star' --label "$star" in
+wrong "$again" batch "${bundled[@]}" --shard-size 3 --out labels --label "$star" --label 'a red star' --label 'a blue cat' in
+wrong "$again" batch "${bundled[@]}" --shard-size 3 --out labels "${labels[@]}" --template '{}' in
+wrong "$again" batch "${bundled[@]}" --shard-size 3 --out framed "${labels[@]}" --template '{}' --top 2 in
+wrong "$again" batch "${bundled[@]}" --shard-size 3 --out labels --do embed in -m "$pair"
 same before labels
 
 check "vectors beside labels"
@@ -90,13 +91,13 @@ maps=(--method legrad,rollout "${texts[@]}" --versus 'a blue cat')
 check "maps are those of explain"
 batch --out maps "${maps[@]}" --name '{path}.{method}.{target}.npy' --do explain in
 gives 0
-run explain --threads 1 "${maps[@]}" -o 'explained/{path}.{method}.{target}.npy' in/one.png
+run explain "${bundled[@]}" --threads 1 "${maps[@]}" -o 'explained/{path}.{method}.{target}.npy' in/one.png
 gives 0
 for name in legrad.a-red-star legrad.$star rollout.a-red-star; do
     cmp -s maps/maps/in/one.$name.npy explained/in/one.$name.npy || fail "another map: $name"
 done
 [ "$(find maps/maps -name '*.npy' | wc -l)" = 21 ] || fail "$(find maps/maps)"
-run explain --threads 1 "${maps[@]}" --json in/one.png
+run explain "${bundled[@]}" --threads 1 "${maps[@]}" --json in/one.png
 gives 0
 for text in 'a red star' "$star"; do
     said=$(grep -F '"method":"legrad"' "$out" | grep -oE "\"text\":\"$text\",\"versus_text\":\"a blue cat\",\"text_value\":$number,\"empty_value\":$number")
@@ -109,15 +110,15 @@ grep -F '"key":"in/one"' maps/*.predictions.jsonl > row
 for fact in value probability; do
     [ "$(first_of $fact row)" = "$(first_of $fact "$out")" ] || fail "$fact: $(first_of $fact row), of explain $(first_of $fact "$out")"
 done
-wrong 'the plan has --text "a red star,'"$star"'", and this run "a red star"' batch --shard-size 3 --out maps \
+wrong 'the plan has --text "a red star,'"$star"'", and this run "a red star"' batch "${bundled[@]}" --shard-size 3 --out maps \
     --method legrad,rollout --text 'a red star' --versus 'a blue cat' --name '{path}.{method}.{target}.npy' --do explain in
-wrong '--versus "a blue cat", and this run' batch --shard-size 3 --out maps --method legrad,rollout "${texts[@]}" \
+wrong '--versus "a blue cat", and this run' batch "${bundled[@]}" --shard-size 3 --out maps --method legrad,rollout "${texts[@]}" \
     --name '{path}.{method}.{target}.npy' --do explain in
 
 check "the dot product"
 batch --out dot --do explain --method legrad --text "$star" --score dot --write npz in/one.png
 gives 0
-run explain --threads 1 --method legrad --text "$star" --score dot --json in/one.png
+run explain "${bundled[@]}" --threads 1 --method legrad --text "$star" --score dot --json in/one.png
 [ "$(first_of value dot/00000.predictions.jsonl)" = "$(first_of value "$out")" ] || fail "$(cat dot/*.jsonl)"
 
 all=(--do classify,explain "${labels[@]}" --method legrad,gradcam "${texts[@]}")
@@ -160,7 +161,7 @@ took=$((($(date +%s%N) - began) / 1000000))
 same whole killed
 for i in $moments; do
     rm -rf killed
-    "$program" batch --quiet --shard-size 3 --out killed "${all[@]}" --write tar --gallery --pages in > "$out" 2> "$err" &
+    "$program" batch "${bundled[@]}" --quiet --shard-size 3 --out killed "${all[@]}" --write tar --gallery --pages in > "$out" 2> "$err" &
     worker=$!
     moment=$((RANDOM % took))
     check "killed after $moment ms"
@@ -174,7 +175,7 @@ done
 
 check "asked to end while labels become vectors"
 seq -f 'a photo of thing number %.0f' 100000 > many.txt
-"$program" batch --quiet --out ended -m "$pair" --labels many.txt --label-cache no in > "$out" 2> "$err" &
+"$program" batch "${bundled[@]}" --quiet --out ended -m "$pair" --labels many.txt --label-cache no in > "$out" 2> "$err" &
 worker=$!
 sleep 0.5
 kill -TERM $worker
@@ -190,7 +191,7 @@ for i in 1 0; do
 done
 same whole half
 for i in 1 2; do
-    "$program" batch --quiet --shard-size 3 --out both "${all[@]}" --write tar --gallery --pages in > /dev/null 2>&1 &
+    "$program" batch "${bundled[@]}" --quiet --shard-size 3 --out both "${all[@]}" --write tar --gallery --pages in > /dev/null 2>&1 &
 done
 wait
 batch --out both "${all[@]}" --write tar --gallery --pages in
@@ -203,18 +204,18 @@ cp in/*.png good/in
 cp good/in/*.png bad/in
 printf 'no picture\n' > bad/in/two.png
 for i in good bad; do
-    (cd $i && "$program" batch --quiet --out ../$i.out "${all[@]}" --write tar --gallery in)
+    (cd $i && "$program" batch "${bundled[@]}" --quiet --out ../$i.out "${all[@]}" --write tar --gallery in)
 done
 [ -s bad.out/failed.jsonl ] || fail "nothing failed"
 cp in/two.png bad/in
-(cd bad && "$program" batch --quiet --out ../bad.out "${all[@]}" --write tar --gallery --retry-failed in)
+(cd bad && "$program" batch "${bundled[@]}" --quiet --out ../bad.out "${all[@]}" --write tar --gallery --retry-failed in)
 status=$?
 gives 0
 cp good.out/plan.json bad.out/plan.json # it has the size that the picture had
 same good.out bad.out
 
 # ------------------------------------------------------------------ what is refused -----------
-b=(batch --out refused)
+b=(batch "${bundled[@]}" --out refused)
 wrong "--label, --labels and --template are for --do classify" "${b[@]}" --do embed "${labels[@]}" in
 wrong "--template needs labels" "${b[@]}" --template '{}' in
 wrong "is empty" "${b[@]}" --label ' ' in

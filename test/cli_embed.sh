@@ -77,7 +77,7 @@ wrong "is for --vector, --like or --text" "${v[@]}" --score cosine $picture
 wrong "a vector of 7 numbers is needed" "${v[@]}" --vector test/golden/models/siglip-hf/logits.npy $picture
 wrong "would replace the picture" eval -m $clip --method gradcam --metric deletion --like "$folder/like.png" --curves "$folder/like.png" $picture
 wrong "--like cannot be given" eval --method gradcam --scenes 2 --like $other
-wrong "it needs --vector, --like, or as --target" eval -m $clip --method gradcam --metric sparseness $picture
+wrong "it needs --text, --vector, --like, or as --target" eval -m $clip --method gradcam --metric sparseness $picture
 run eval -m $clip --method gradcam --metric deletion --target 1 $picture
 gives 1
 err_has "it needs --vector or --like"
