@@ -87,14 +87,14 @@ grep -F '"key":"in/one"' vectors/*.predictions.jsonl | grep -o '"embedding":\[[^
 cmp -s first second || fail "another embedding than embed's"
 
 # ------------------------------------------------------------------ maps of texts -------------
-maps=(--method legrad,rollout "${texts[@]}" --versus 'a blue cat')
+maps=(--method "legrad,rollout" "${texts[@]}" --versus 'a blue cat')
 check "maps are those of explain"
 batch --out maps "${maps[@]}" --name '{path}.{method}.{target}.npy' --do explain in
 gives 0
 run explain "${bundled[@]}" --threads 1 "${maps[@]}" -o 'explained/{path}.{method}.{target}.npy' in/one.png
 gives 0
 for name in legrad.a-red-star legrad.$star rollout.a-red-star; do
-    cmp -s maps/maps/in/one.$name.npy explained/in/one.$name.npy || fail "another map: $name"
+    cmp -s maps/maps/in/one."$name".npy explained/in/one."$name".npy || fail "another map: $name"
 done
 [ "$(find maps/maps -name '*.npy' | wc -l)" = 21 ] || fail "$(find maps/maps)"
 run explain "${bundled[@]}" --threads 1 "${maps[@]}" --json in/one.png
@@ -121,7 +121,7 @@ gives 0
 run explain "${bundled[@]}" --threads 1 --method legrad --text "$star" --score dot --json in/one.png
 [ "$(first_of value dot/00000.predictions.jsonl)" = "$(first_of value "$out")" ] || fail "$(cat dot/*.jsonl)"
 
-all=(--do classify,explain "${labels[@]}" --method legrad,gradcam "${texts[@]}")
+all=(--do "classify,explain" "${labels[@]}" --method "legrad,gradcam" "${texts[@]}")
 check "all forms have both"
 batch --out whole "${all[@]}" --write tar --gallery --pages in
 gives 0
