@@ -183,22 +183,25 @@ static int check_name(struct run *run)
 }
 
 /* That each map of a picture has a name of its own: texts may have the same words in it. */
-static int check_map_names(const struct run *run)
+static int check_texts(const struct run *run)
 {
-    char one[MAP_NAME], other[MAP_NAME];
-    const struct explain_plan *p = &run->maps;
-    for (int i = 1; i < p->opts_count; i++)
+    char one[TARGET_NAME], other[TARGET_NAME];
+    const vitx_explain_opts *opts = run->maps.opts;
+    for (int i = 1; i < run->maps.opts_count && opts[i].text; i++) {
+        target_name(one, VITX_AUTO, VITX_EXPLAINED_TEXT, opts[i].text);
         for (int j = 0; j < i; j++) {
-            map_name(one, run, i);
-            map_name(other, run, j);
+            if (strcmp(opts[i].method, opts[j].method) != 0)
+                continue;
+            target_name(other, VITX_AUTO, VITX_EXPLAINED_TEXT, opts[j].text);
             if (strcmp(one, other) == 0)
-                return wrong_usage("the maps of --text \"%s\" and \"%s\" would have one name, %s",
-                                   p->opts[j].text, p->opts[i].text, one);
+                return wrong_usage("the maps of --text \"%s\" and \"%s\" would have one name, "
+                                   "%s.%s",
+                                   opts[j].text, opts[i].text, opts[i].method, one);
         }
+    }
     return DONE;
 }
 
-/* The same for --name. */
 static int check_names(const struct run *run)
 {
     const struct explain_plan *p = &run->maps;
@@ -227,7 +230,7 @@ static int plan_maps(struct run *run)
     for (int j = 0; j < run->maps.opts_count && status == DONE; j++)
         run->maps.opts[j].answer = run->settings->one_pass && (run->classifies || run->embeds);
     if (status == DONE)
-        status = check_map_names(run);
+        status = check_texts(run);
     return status == DONE && run->pattern ? check_names(run) : status;
 }
 
