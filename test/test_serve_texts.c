@@ -439,6 +439,33 @@ START_TEST(nobody_waits_for_a_tower)
 }
 END_TEST
 
+static bool see(void *payload)
+{
+    *(bool *)payload = true;
+    return true;
+}
+
+/* What a request costs is known without its tower. */
+START_TEST(asking_runs_no_tower)
+{
+    static const char *const text = "seen";
+    const struct work_opts opts = usual();
+    bool seen = false;
+    float vector[24];
+    begin_texts(&opts, KEPT);
+    texts_watch(see, &seen);
+    ask_free(ask_of(&served[2], VERB_EXPLAIN, FORM_HTML, "text=a thing&versus=another"));
+    ask_free(ask_of(&served[2], VERB_EXPLAIN, FORM_JSON, "text=" DOG "&method=surgery,rise"));
+    ask_free(ask_of(&served[2], VERB_CLASSIFY, FORM_JSON, LABELS));
+    ask_free(ask_of(&served[2], VERB_EMBED, FORM_JSON, "text=a thing"));
+    ck_assert(!seen);
+    ck_assert_int_eq(vitx_texts_embed(vector, served[2].session.texts, &text, 1, 0), VITX_OK);
+    ck_assert(seen);
+    texts_watch(NULL, NULL);
+    end();
+}
+END_TEST
+
 /* ------------------------------------------------------------------ no memory -------------- */
 
 static bool answers_with(int allocations, int which, const vitx_image *image)
@@ -500,6 +527,7 @@ static Suite *suite(void)
     tcase_add_test(t, what_is_no_text_is_refused);
     tcase_add_test(t, too_many_texts_are_refused);
     tcase_add_loop_test(t, nobody_waits_for_a_tower, 0, 2);
+    tcase_add_test(t, asking_runs_no_tower);
     if (!SANITIZED_THREADS) /* it is one thread's */
         tcase_add_loop_test(t, memory_runs_out_anywhere, 0, 3);
     tcase_set_timeout(t, 60);
