@@ -154,6 +154,18 @@ grep -q '"target":null,"label":"a photo of a cat","logit":-\?[0-9].*"score":"cos
 grep -qE "\"text\":\"a photo of a cat\",\"versus_text\":(\"\"|null),\"text_value\":$number,\"empty_value\":$number" "$json" || fail "the text's numbers are not in it: $(head -c 800 "$json")"
 right "${e[@]}" --text 'a photo of a cat' --versus $dog -o "$folder/v.json" $picture
 grep -q "\"versus_text\":\"$dog\"" "$folder/v.json" || fail "no text is set against it"
+printf 'grass\n\n a dog \n' >"$folder/behind.txt"
+among() { right explain -m "$clip" --method surgery --text cat "$@" -o "$folder/among.json" $picture; }
+among
+grep -q '"among":null' "$folder/among.json" || fail "it is told from others"
+mv "$folder/among.json" "$folder/alone.json"
+among --among "$folder/behind.txt" --among cat --among sky
+grep -q '"among":3' "$folder/among.json" || fail "not three texts: $(head -c 800 "$folder/among.json")"
+cmp -s "$folder/among.json" "$folder/alone.json" && fail "other texts change nothing"
+wrong "compare no texts" "${e[@]}" --text cat --among dog -o "$folder/x.png" $picture
+wrong "without --versus" explain -m "$clip" --method surgery --text cat --versus cow --among dog -o "$folder/x.png" $picture
+wrong "no text to be told from" explain -m "$clip" --method surgery --text cat --among cat -o "$folder/x.png" $picture
+wrong "is for --text" explain -m "$clip" --method surgery --unit 1 --among cat -o "$folder/x.png" $picture
 right "${e[@]}" --text '../../etc/x y' -o "$folder/safe.{target}.npy" $picture
 [ "$(ls "$folder" | grep -c '^safe\..*\.npy$')" = 1 ] || fail "no file of a text with slashes: $(ls "$folder")"
 right "${e[@]}" --json --text cat $picture

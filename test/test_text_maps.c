@@ -108,6 +108,16 @@ static void run_again(float *out, bench *b, const char *name, vx_similarity adde
     vitx_map_free(map);
 }
 
+static double cosine(const float *answer, const float *vector, int n)
+{
+    double dot = 0, square = 0;
+    for (int k = 0; k < n; k++) {
+        dot += (double)answer[k] * (double)vector[k];
+        square += (double)answer[k] * (double)answer[k];
+    }
+    return dot / sqrt(square);
+}
+
 /* The cosine with the text less that with the empty text. */
 START_TEST(test_surgery__takes_the_empty_text_away)
 {
@@ -128,15 +138,37 @@ START_TEST(test_surgery__takes_the_empty_text_away)
 }
 END_TEST
 
-static double cosine(const float *answer, const float *vector, int n)
+/* w_0 times the cosines with the text, less the mean of w_c times those with each, where w is a
+ * softmax of the whole picture's cosines. */
+START_TEST(test_surgery__takes_the_mean_of_texts_away)
 {
-    double dot = 0, square = 0;
-    for (int k = 0; k < n; k++) {
-        dot += (double)answer[k] * (double)vector[k];
-        square += (double)answer[k] * (double)answer[k];
+    enum { TEXTS = 4 };
+    bench b;
+    float found[PATCHES], texts[TEXTS * UNITS] = {0};
+    double expected[PATCHES] = {0}, w[TEXTS], sum = 0;
+    open_bench(&b);
+    memcpy(texts, b.text, (size_t)b.units * sizeof *texts);
+    memcpy(texts + b.units, b.other, (size_t)b.units * sizeof *texts);
+    texts[2 * b.units] = texts[3 * b.units + 1] = 1;
+    vitx_map *maps[TEXTS];
+    for (int c = 0; c < TEXTS; c++) {
+        maps[c] = explain(&b, "surgery", texts + c * b.units);
+        w[c] = exp(2 * cosine(b.c->act.host.logits, texts + c * b.units, b.units));
+        sum += w[c] / TEXTS;
     }
-    return dot / sqrt(square);
+    for (int c = 0; c < TEXTS; c++) {
+        for (int p = 0; p < PATCHES; p++)
+            expected[p] += ((c == 0) - 1.0 / TEXTS) * w[c] / sum * (double)maps[c]->values[p];
+        vitx_map_free(maps[c]);
+    }
+    run_again(
+        found, &b, "surgery",
+        (vx_similarity){
+            .empty = b.other, .others = texts + b.units, .other_count = TEXTS - 1, .among = true});
+    ck_assert_double_lt(max_error_f32(found, expected, PATCHES), 1e-5);
+    close_bench(&b);
 }
+END_TEST
 
 /* Among itself a text can gain nothing; against its opposite p = 1 / (1 + exp(-2 s cos)), whose
  * slope is 2 s p (1 - p) times that of the cosine. */
@@ -200,6 +232,7 @@ static Suite *suite(void)
     Suite *s = suite_create("text maps");
     TCase *t = tcase_create("text maps");
     tcase_add_test(t, test_surgery__takes_the_empty_text_away);
+    tcase_add_test(t, test_surgery__takes_the_mean_of_texts_away);
     tcase_add_test(t, test_clip_es__is_the_text_among_others);
     tcase_add_test(t, test_start__counts_from_behind);
     suite_add_tcase(s, t);

@@ -113,10 +113,11 @@ static vitx_label_set *set_of(vitx_texts *texts, const char *const *labels, int 
                               const vitx_label_set_opts *opts, vitx_label_set_info *info)
 {
     vitx_label_set *set;
-    const vitx_label_set_info init = VITX_LABEL_SET_INFO_INIT;
-    *info = init;
+    vitx_label_set_info found = VITX_LABEL_SET_INFO_INIT;
     ck_ok(vitx_label_set_create(&set, texts, labels, n, opts));
-    ck_ok(vitx_label_set_get_info(info, set));
+    ck_ok(vitx_label_set_get_info(&found, set));
+    if (info)
+        *info = found;
     return set;
 }
 
@@ -778,6 +779,73 @@ START_TEST(test_words__bad_texts_to_explain)
 }
 END_TEST
 
+/* The set's texts but for the text itself, in any order. */
+START_TEST(test_words__among_texts)
+{
+    static const char *const methods[] = {"surgery", "clip-es"};
+    pair p = open_pair(kinds[_i % 2]);
+    const char *many[] = {p.labels[1], p.labels[0], p.labels[2]},
+               *few[] = {p.labels[2], p.labels[1]};
+    vitx_label_set *sets[] = {set_of(p.texts, many, 3, NULL, NULL),
+                              set_of(p.texts, few, 2, NULL, NULL)};
+    vitx_explain_opts o = explain_text(&p, methods[_i / 2], p.labels[0]);
+    vitx_map *alone, *maps[2];
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    ck_ok(vitx_explain(&alone, p.c, p.image, &o));
+    ck_ok(vitx_map_get_info(&info, alone));
+    ck_assert_int_eq(info.among, 0);
+    const size_t count = (size_t)(info.shape[0] * info.shape[1]);
+    for (int j = 0; j < 2; j++) {
+        o.among = sets[j];
+        ck_ok(vitx_explain(&maps[j], p.c, p.image, &o));
+        ck_ok(vitx_map_get_info(&info, maps[j]));
+        ck_assert_int_eq(info.among, 2);
+    }
+    double sum = 0;
+    for (size_t k = 0; k < count; k++) {
+        const double a = vitx_map_values(maps[0])[k], b = vitx_map_values(maps[1])[k];
+        ck_assert_double_lt(fabs(a - b),
+                            1e-5 * fmax(fabs((double)info.max), fabs((double)info.min)));
+        sum += fabs(a - (double)vitx_map_values(alone)[k]);
+    }
+    ck_assert(sum > 1e-3 * fabs((double)info.max));
+    vitx_map_free(alone);
+    for (int j = 0; j < 2; j++) {
+        vitx_map_free(maps[j]);
+        vitx_label_set_free(sets[j]);
+    }
+    close_pair(&p);
+}
+END_TEST
+
+START_TEST(test_words__bad_texts_to_be_told_from)
+{
+    pair p = open_pair("clip"), other = open_pair("siglip");
+    const char *text = "a cat";
+    vitx_label_set *set = set_of(p.texts, labels_of(&p), LABELS, NULL, NULL),
+                   *same = set_of(p.texts, &text, 1, NULL, NULL),
+                   *foreign = set_of(other.texts, labels_of(&p), LABELS, NULL, NULL);
+    vitx_explain_opts o = explain_text(&p, "surgery", text);
+    o.among = foreign;
+    refuse_map(&p, &o, "told from have 32 numbers, the model's outputs are 24");
+    o.among = same;
+    refuse_map(&p, &o, "no text to be told from is another than \"a cat\"");
+    o.among = set;
+    o.versus_text = "a dog";
+    refuse_map(&p, &o, "with a text to set against");
+    o.versus_text = o.text = NULL;
+    refuse_map(&p, &o, "without a text");
+    o = explain_text(&p, "legrad", text);
+    o.among = set;
+    refuse_map(&p, &o, "legrad compares no texts");
+    vitx_label_set_free(set);
+    vitx_label_set_free(same);
+    vitx_label_set_free(foreign);
+    close_pair(&other);
+    close_pair(&p);
+}
+END_TEST
+
 START_TEST(test_words__bad_words)
 {
     pair p = open_pair("clip"), other = open_pair("siglip");
@@ -1318,6 +1386,8 @@ static Suite *words_suite(void)
     tcase_add_test(t, test_words__a_cache_that_cannot_be_written);
     tcase_add_test(t, test_words__bad_labels);
     tcase_add_test(t, test_words__bad_texts_to_explain);
+    tcase_add_loop_test(t, test_words__among_texts, 0, 4);
+    tcase_add_test(t, test_words__bad_texts_to_be_told_from);
     tcase_add_test(t, test_words__bad_words);
     tcase_add_test(t, test_words__the_models_key_holds);
     tcase_add_test(t, test_words__the_models_options_hold);

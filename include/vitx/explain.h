@@ -93,11 +93,16 @@ typedef struct vitx_explain_opts {
     int answer;             /**< nonzero: the map keeps what the model answered for its picture, for
                                  vitx_map_predictions() and vitx_map_embedding(). The maps of a
                                  picture share one copy of it                                   */
+    const vitx_label_set *among; /**< with `text`: other texts that it is told from, for methods
+                                 that compare texts (vitx_method_info.among); those that are
+                                 `text` itself are passed over. At most 10,000, of the texts'
+                                 length of vectors; not with `versus_text`. NULL: the method
+                                 compares with the empty text                                   */
 } vitx_explain_opts;
 
 #define VITX_EXPLAIN_OPTS_INIT \
     { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0, \
-    VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 0 }
+    VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 0, NULL }
 VITX_API void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size);
 
 /**
@@ -347,6 +352,8 @@ typedef struct vitx_map_info {
                                   what it names is taken for not there                          */
     double text_value;       /**< the cosine with the text alone, whatever the score and
                                   `versus_text`; 0 if none was explained                        */
+    int among;               /**< how many other texts it was told from; 0: vitx_explain_opts.among
+                                  was NULL                                                      */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)
@@ -437,6 +444,7 @@ typedef struct vitx_method_info {
     int channels;                      /**< above 0: maps have a last axis of so many numbers per
                                             patch (unless an option says otherwise):
                                             vitx_map_info.channels                              */
+    int among;                         /**< nonzero: takes vitx_explain_opts.among              */
 } vitx_method_info;
 
 #define VITX_METHOD_INFO_INIT VITX_SIZED(vitx_method_info)

@@ -12,9 +12,9 @@
  * box is 1 in the bounding boxes of the areas where cam is above `box` of its range (neighbours at
  * edges and corners are of one area), else 0.
  *
- * Of a text s is its probability beside the empty text (vx_similarity.others), a softmax of scaled
- * cosines; the paper has 26 texts of backgrounds in its place, ground, sky, .., in English. Of
- * another vector it is the cosine, as a softmax of one alone has no gradient. As in
+ * Of a text s is its probability among others (vx_similarity.others), a softmax of scaled cosines:
+ * those that the caller gives, as the paper's texts of backgrounds (ground, sky, ..), or the empty
+ * text. Of another vector it is the cosine, as a softmax of one alone has no gradient. As in
  * linyq2117/CLIP-ES @ 3893f81 (generate_cams_voc12.py, utils.py, clip/model.py), which scales cam
  * to 0..1 before it is spread, in 255 steps where boxes are found, and whose boxes at the right and
  * the lower edge lack the last column or row.
@@ -231,6 +231,7 @@ const vx_method vx_method_clip_es = {
     .cost = "1 forward, the last block once more and its backward",
     .reference = "Lin et al. 2023, CLIP is Also an Efficient Segmenter",
     .uses_target = true,
+    .among = true,
     .no_layers = true,
     .no_heads = true,
     .options = options,

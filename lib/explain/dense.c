@@ -76,8 +76,8 @@ static int run_stream(vx_dual *dual, const vx_job *job, int i, int blocks, vx_sh
     return status;
 }
 
-/* The cosine of an answer with a vector of length 1; of zeros it is 0. */
-static double cosine(const vx_job *job, const float *vector, const float *answer)
+/* The product of a vector and an answer, divided by the latter's length; of zeros it is 0. */
+static double product(const vx_job *job, const float *vector, const float *answer)
 {
     const vx_target t = {.score = VITX_SCORE_COSINE,
                          .vector = vector,
@@ -88,7 +88,7 @@ static double cosine(const vx_job *job, const float *vector, const float *answer
 
 /* Answers to the patch tokens, as many at once as there is room for. */
 static int fill(const vx_job *job, vitx_map *map, vx_answers_to what, const vx_far *x,
-                const vx_far *norm1, const float *less)
+                const vx_far *norm1, const float *with)
 {
     const vx_arch *a = job->arch;
     const int patches = vx_arch_tokens(a) - a->prefix, step = vx_channels_at_once(job->context);
@@ -100,9 +100,9 @@ static int fill(const vx_job *job, vitx_map *map, vx_answers_to what, const vx_f
         VX_TRY(vx_answers(job->context, what, x + at, norm1 ? norm1 + at : NULL, n));
         for (int p = 0; p < n; p++) {
             const float *answer = host->logits + (size_t)p * classes;
-            double score = vx_target_value(vx_map_target(map), answer,
-                                           host->probabilities + (size_t)p * classes);
-            score -= less ? cosine(job, less, answer) : 0;
+            const double score = with ? product(job, with, answer)
+                                      : vx_target_value(vx_map_target(map), answer,
+                                                        host->probabilities + (size_t)p * classes);
             vx_map_saw(map, score);
             map->values[first + p] = (float)score;
         }
@@ -111,11 +111,11 @@ static int fill(const vx_job *job, vitx_map *map, vx_answers_to what, const vx_f
 }
 
 int vx_dense_run(const vx_job *job, int i, vitx_map *map, int blocks, vx_sharpness *sharpness,
-                 const float *less)
+                 const float *with)
 {
     vx_dual dual;
     VX_TRY(run_stream(&dual, job, i, blocks, sharpness));
-    return fill(job, map, VX_ANSWERS_TOKENS, dual.stream, NULL, less);
+    return fill(job, map, VX_ANSWERS_TOKENS, dual.stream, NULL, with);
 }
 
 int vx_dense_tokens(const vx_job *job, vitx_map *map, const vx_far *x)

@@ -25,10 +25,11 @@ int vx_setting_blocks(int *out, const vx_job *job);
  * such stream.
  */
 int vx_dense_prepare(vx_job *job, vx_plan *need, int blocks, vx_sharpness *sharpness);
-/* The same of picture i, and the map of its patch tokens. Takes the work memory. less [classes], of
- * length 1: the cosine with it is taken away from the score; NULL: nothing is. */
+/* The same of picture i, and the map of its patch tokens. Takes the work memory. with [classes]: in
+ * place of the score the map has the product of this vector and each answer, divided by the
+ * answer's length; NULL: the score. */
 int vx_dense_run(const vx_job *job, int i, vitx_map *map, int blocks, vx_sharpness *sharpness,
-                 const float *less);
+                 const float *with);
 
 /* The map of patch tokens of x [T,D] as they are. The job has channels (vx_job). */
 int vx_dense_tokens(const vx_job *job, vitx_map *map, const vx_far *x);

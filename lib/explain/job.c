@@ -88,6 +88,9 @@ static int check_method(const vx_method *method, const vitx_explain_opts *opts)
         return vx_fail(VITX_INVALID, "method %s takes no head", method->name);
     if (opts->basis && method->channels == 0)
         return vx_fail(VITX_INVALID, "method %s takes no basis", method->name);
+    if (opts->among && !method->among)
+        return vx_fail(VITX_INVALID, "method %s compares no texts: it takes none to be told from",
+                       method->name);
     if (!method->uses_query && opts->query != VITX_AUTO)
         return vx_fail(VITX_INVALID, "method %s takes no query", method->name);
     return VITX_OK;
@@ -328,6 +331,7 @@ static int text_numbers(vitx_map_info *info, const vx_job *job, const float *out
     const vx_text_rules *rules = &texts->model->text;
     info->text = job->opts.text;
     info->versus_text = job->opts.versus_text;
+    info->among = job->similarity.among ? job->similarity.other_count : 0;
     VX_TRY(vx_similarity_of_text(&info->text_value, texts, job->opts.text, outputs));
     VX_TRY(vx_similarity_of_text(&info->empty_value, texts, "", outputs));
     info->logit = (float)(rules->scale * info->text_value + rules->bias);
@@ -335,6 +339,11 @@ static int text_numbers(vitx_map_info *info, const vx_job *job, const float *out
         rules->sigmoid ? info->logit : rules->scale * (info->text_value - info->empty_value);
     info->probability = (float)(1 / (1 + exp(-odds)));
     return VITX_OK;
+}
+
+const float *vx_job_outputs(const vx_job *job, int i)
+{
+    return job->context->act.host.logits + (size_t)i * (size_t)job->arch->classes;
 }
 
 int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i)

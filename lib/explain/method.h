@@ -67,6 +67,7 @@ struct vx_method {
     bool uses_query;             /* the query of the options does */
     bool of_pool_query, of_pool; /* if a head pools by attention, the map is of it: where no block
                                     is asked for and the query is the head's own, or always */
+    bool among;                  /* compares texts: takes vitx_explain_opts.among */
     bool of_score;               /* maps are in the score's unit, as parts of it */
     vitx_score score;            /* what VITX_SCORE_AUTO means; left out: the logit */
     const vitx_method_option *options; /* [option_count] */
@@ -102,6 +103,9 @@ int vx_job_run(const vx_job *job, int first, int n, vitx_map *const *maps);
 
 /* What block `layer` left behind for picture `i` of the batch. */
 vx_recorded vx_job_attention(const vx_job *job, int layer, int i);
+
+/* What the model answered for picture `i`: its outputs [classes]. */
+const float *vx_job_outputs(const vx_job *job, int i);
 
 /* What the passes left behind for picture `i`. The gradient is [T,T] or [H,T,T] as the plan keeps
  * it. */

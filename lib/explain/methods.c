@@ -35,8 +35,8 @@ int vitx_method_get(vitx_method_info *out, int index)
     const vx_method *m = vx_method_at(index);
     if (!m)
         return vx_fail(VITX_INVALID, "method %d: there are %d", index, vitx_method_count());
-    const vitx_method_info info = {sizeof info,  m->name,        m->summary, m->cost,
-                                   m->reference, m->uses_target, m->options, m->option_count,
-                                   m->is_signed, m->on_pixels,   m->channels};
+    const vitx_method_info info = {sizeof info,  m->name,        m->summary,  m->cost,
+                                   m->reference, m->uses_target, m->options,  m->option_count,
+                                   m->is_signed, m->on_pixels,   m->channels, m->among};
     return VX_STRUCT_WRITE(out, &info, vitx_method_info, option_count);
 }

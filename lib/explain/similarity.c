@@ -9,6 +9,8 @@
 #include "explain/score.h"
 #include "words/words.h"
 
+enum { MOST_AMONG = 10000 };
+
 static bool has_vector(const vitx_explain_opts *o)
 {
     return o->vector || o->like || o->text;
@@ -20,6 +22,22 @@ static int check_texts(const vitx_explain_opts *o)
         return vx_fail(VITX_INVALID, "a text is given without a text tower (vitx_texts_create)");
     if (o->versus_text && !o->text)
         return vx_fail(VITX_INVALID, "a text to set against is given without a text");
+    if (o->among && (!o->text || o->versus_text))
+        return vx_fail(VITX_INVALID, "texts to be told from are given %s",
+                       o->text ? "with a text to set against" : "without a text");
+    return VITX_OK;
+}
+
+static int check_among(const vitx_label_set *set, int count)
+{
+    if (set && set->info.units != count)
+        return vx_fail(VITX_INVALID,
+                       "the vectors of the texts to be told from have %d numbers, the model's "
+                       "outputs are %d",
+                       set->info.units, count);
+    if (set && set->info.count > MOST_AMONG)
+        return vx_fail(VITX_INVALID, "%d texts to be told from: at most %d are accepted",
+                       set->info.count, MOST_AMONG);
     return VITX_OK;
 }
 
@@ -68,6 +86,30 @@ static int set_vector(vx_similarity *d, const float *from, int count)
     return VITX_OK;
 }
 
+/* The empty text, or those of the set but for the text itself, behind d->vector. */
+static int set_others(vx_similarity *d, const vitx_explain_opts *o, int count)
+{
+    const size_t units = (size_t)count;
+    d->empty = d->vector + units;
+    d->scale = o->texts->model->text.scale;
+    d->others = d->empty;
+    d->other_count = 1;
+    VX_TRY(vx_words_vector(d->empty, o->texts, ""));
+    if (!o->among)
+        return VITX_OK;
+    float *to = d->empty + units;
+    d->others = to;
+    d->other_count = 0;
+    d->among = true;
+    for (int i = 0; i < o->among->info.count; i++)
+        if (strcmp(o->among->labels[i], o->text) != 0)
+            memcpy(to + (size_t)d->other_count++ * units, o->among->vectors + (size_t)i * units,
+                   units * sizeof *to);
+    return d->other_count ? VITX_OK
+                          : vx_fail(VITX_INVALID,
+                                    "no text to be told from is another than \"%.60s\"", o->text);
+}
+
 /* The text's vector, or what it has more than that of the text set against it. */
 static int set_texts(vx_similarity *d, const vitx_explain_opts *o, int count,
                      const vitx_hooks *scratch)
@@ -76,11 +118,7 @@ static int set_texts(vx_similarity *d, const vitx_explain_opts *o, int count,
     double square = 0;
     VX_TRY(vx_words_vector(d->vector, o->texts, o->text));
     if (!o->versus_text) {
-        d->empty = d->vector + count;
-        VX_TRY(vx_words_vector(d->empty, o->texts, ""));
-        d->others = d->empty;
-        d->other_count = 1;
-        d->scale = o->texts->model->text.scale;
+        VX_TRY(set_others(d, o, count));
         return set_vector(d, d->vector, count);
     }
     VX_TRY(vx_new(&other, scratch, (size_t)count, sizeof *other, "a vector"));
@@ -114,9 +152,11 @@ int vx_similarity_prepare(vx_similarity *out, vitx_context *c, const vitx_explai
     if (o->vector && o->vector_count != count)
         return vx_fail(VITX_INVALID, "a vector of %d numbers: the model's outputs are %d",
                        o->vector_count, count);
+    VX_TRY(check_among(o->among, count));
     out->score = o->score == VITX_SCORE_DOT ? VITX_SCORE_DOT : VITX_SCORE_COSINE;
-    VX_TRY(vx_new(&out->vector, &scratch, (size_t)count * (o->text ? 2 : 1), sizeof *out->vector,
-                  "a vector"));
+    const size_t vectors =
+        (size_t)(o->text ? 2 : 1) + (size_t)(o->among ? o->among->info.count : 0);
+    VX_TRY(vx_new(&out->vector, &scratch, (size_t)count * vectors, sizeof *out->vector, "vectors"));
     if (o->text)
         return set_texts(out, o, count, &scratch);
     return o->vector ? set_vector(out, o->vector, count) : VITX_OK;

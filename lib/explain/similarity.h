@@ -5,6 +5,7 @@
 #ifndef VX_EXPLAIN_SIMILARITY_H
 #define VX_EXPLAIN_SIMILARITY_H
 
+#include <stdbool.h>
 #include <vitx/explain.h>
 
 /* A vector that outputs are compared with. */
@@ -18,9 +19,10 @@ typedef struct vx_similarity {
      * without texts. */
     float *empty; /* [classes] of the empty text, behind `vector` in its memory; or NULL: there is
                    * no text, or another is set against it, beside which the empty one cancels */
-    const float
-        *others; /* [other_count, classes] of texts that stand for all else: the empty one */
+    const float *others; /* [other_count, classes] of texts that stand for all else: those of
+                          * vitx_explain_opts.among, or the empty one */
     int other_count;
+    bool among;                 /* the former */
     float scale;                /* of cosines among others: exp of the model's logit scale */
     struct vx_similarity *next; /* the list of all that a call has; NULL: the last */
 } vx_similarity;

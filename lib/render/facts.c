@@ -51,7 +51,8 @@ int vx_put_words(vx_sink *out, const vitx_map_info *info)
     VX_TRY(
         vx_put_quoted(out, ",\"versus_text\":", info->versus_text[0] ? info->versus_text : NULL));
     VX_TRY(vx_put_number(out, ",\"text_value\":", info->text_value));
-    return vx_put_number(out, ",\"empty_value\":", info->empty_value);
+    VX_TRY(vx_put_number(out, ",\"empty_value\":", info->empty_value));
+    return vx_put_choice(out, ",\"among\":", info->among ? info->among : -1);
 }
 
 /* "key=value key=value" as an object; no value holds a blank. */

@@ -16,7 +16,7 @@ int vx_put_choice(vx_sink *out, const char *before, int value);
 int vx_put_answer(vx_sink *out, const vitx_map_info *info);
 /* "explains": "class", "unit", "vector", "picture" or "text". */
 int vx_put_explains(vx_sink *out, const vitx_map_info *info);
-/* "text", "versus_text", "text_value", "empty_value"; nothing if no text was explained. */
+/* "text", "versus_text", "text_value", "empty_value", "among"; nothing if no text was explained. */
 int vx_put_words(vx_sink *out, const vitx_map_info *info);
 /* "settings": an object of "key=value key=value". */
 int vx_put_settings(vx_sink *out, const char *settings);

@@ -3,7 +3,7 @@
  *
  *   {"image","method","target","label","logit","probability",
  *    "score","versus","value","base_value","completeness_error","forwards","explains",
- *    ["text","versus_text","text_value","empty_value",]
+ *    ["text","versus_text","text_value","empty_value","among",]
  *    "layer","head","query","shape","grid":[h,w],"picture":[h,w],"seen":[x0,y0,x1,y1],
  *    "signed","nothing","min","max","model","settings":{KEY:"VALUE"..},"flip","channels",
  *    "mask","version","values":[[..]..]}

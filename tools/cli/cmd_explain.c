@@ -93,6 +93,15 @@ static const struct option options[] = {
      .more = "In place of --target, for models with a text tower: what in the picture matches the "
              "words. Without -m:\n"
              "the bundled pair of a picture and a text tower. Several texts are several targets."},
+    {.name = "among",
+     .kind = OPTION_LIST,
+     AT(among),
+     .value = "TEXT|FILE",
+     .help = "with --text: other texts that it is told from, repeatable",
+     .more =
+         "For methods that compare texts (surgery, clip-es): what else may be in the picture, or "
+         "behind things. A\n"
+         "file has one text a line. Default: the text is told from the empty one."},
     {.name = "vector",
      .kind = OPTION_TEXT,
      AT(vector),

@@ -85,6 +85,8 @@ int explain_check(const struct explain_settings *o, int files)
     if (o->versus && !o->texts.count && o->score != VITX_SCORE_AUTO &&
         o->score != VITX_SCORE_DIFFERENCE)
         return wrong_usage("--versus is for --score difference, and for --text");
+    if (o->among.count && (!o->texts.count || o->versus))
+        return wrong_usage("--among is for --text, without --versus");
     const struct direction_words words = words_of(o);
     if (direction_check(&words, "--target, --unit") != DONE)
         return WRONG_USAGE;
@@ -335,6 +337,8 @@ static void fill_one(const struct explain_plan *plan, vitx_explain_opts *e,
     e->layer = plan->settings->layer;
     e->head = plan->settings->head;
     e->query = plan->query;
+    if (m->among)
+        e->among = plan->among;
     if (m->uses_target) {
         e->score = (vitx_score)plan->score;
         e->versus = plan->versus;
@@ -358,6 +362,16 @@ static int gather_set(struct explain_plan *plan)
     return SOME_FAILED;
 }
 
+static int check_among(const struct explain_plan *plan)
+{
+    bool used = !plan->among;
+    for (int j = 0; j < plan->opts_count; j++)
+        used = used || plan->opts[j].among;
+    return used ? DONE
+                : wrong_usage("--among: the chosen methods compare no texts; surgery and "
+                              "clip-es do");
+}
+
 /* One entry of opts for each method and target; but a map that is the same for all classes is made
  * once, unless each class has a file of its own. */
 static int fill_opts(struct explain_plan *plan)
@@ -379,6 +393,8 @@ static int fill_opts(struct explain_plan *plan)
             fill_text(plan, &plan->opts[plan->opts_count++], t);
         }
     }
+    if (check_among(plan) != DONE)
+        return WRONG_USAGE;
     return give_set(plan->opts, plan->opts_count, &plan->set, &plan->sets);
 }
 
@@ -523,6 +539,8 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
         status = session_open(&plan->opened, &o->common);
     if (status == DONE && o->texts.count && plan->opened.info.units)
         status = texts_open(&plan->opened, &o->common);
+    if (status == DONE && plan->opened.texts && o->among.count)
+        status = texts_named(&plan->among, &plan->opened, &o->among);
     if (status == DONE && plan->opened.texts)
         warn_of_cuts(&plan->opened, &o->common, &o->texts, o->versus);
     if (status == DONE)
@@ -585,6 +603,7 @@ void explain_plan_free(struct explain_plan *plan)
     session_close(&plan->opened);
     list_free(&plan->methods);
     list_free(&plan->set);
+    vitx_label_set_free(plan->among);
     vitx_basis_free(plan->basis);
     free(plan->ends);
     vitx_image_free(plan->baseline);

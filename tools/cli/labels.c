@@ -234,6 +234,27 @@ int labels_create(vitx_label_set **out, vitx_texts *texts, const struct list *la
                                  &opts);
 }
 
+int texts_named(vitx_label_set **out, const struct session *session, const struct list *words)
+{
+    struct list texts = {0}, none = {0};
+    int status = DONE;
+    for (int i = 0; i < words->count && status == DONE; i++) {
+        const char *word = words->items[i];
+        if (access(word, F_OK) == 0)
+            status = lines_of(&texts, word);
+        else
+            status = list_add(&texts, word, strlen(word)) ? DONE : no_memory();
+    }
+    if (status == DONE && texts.count == 0)
+        status = wrong_usage("--among %s: there are no texts in it", words->items[0]);
+    if (status == DONE) {
+        const int code = labels_create(out, session->texts, &texts, &none, NULL);
+        status = code == VITX_OK ? DONE : refused(code, session->path);
+    }
+    list_free(&texts);
+    return status;
+}
+
 static int create(struct session *session, const struct common *common, const struct list *labels,
                   const struct list *templates)
 {

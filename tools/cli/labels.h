@@ -59,6 +59,10 @@ void warn_of_cuts(const struct session *session, const struct common *common,
 int classes_of(const struct session *session);
 bool has_probabilities(const struct session *session);
 
+/* The texts that words name, or files of such words hold, one a line; free it with
+ * vitx_label_set_free(). For a session whose text tower is open. Complains; an exit status. */
+int texts_named(vitx_label_set **out, const struct session *session, const struct list *words);
+
 /* The labels and the sentences that the command line names, those of files among them; free both
  * lists whatever comes of it. Complains; an exit status. */
 int labels_gather(struct list *labels, struct list *templates, const struct common *common);
