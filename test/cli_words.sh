@@ -154,6 +154,9 @@ grep -q '"target":null,"label":"a photo of a cat","logit":-\?[0-9].*"score":"cos
 grep -qE "\"text\":\"a photo of a cat\",\"versus_text\":(\"\"|null),\"text_value\":$number,\"empty_value\":$number" "$json" || fail "the text's numbers are not in it: $(head -c 800 "$json")"
 right "${e[@]}" --text 'a photo of a cat' --versus $dog -o "$folder/v.json" $picture
 grep -q "\"versus_text\":\"$dog\"" "$folder/v.json" || fail "no text is set against it"
+right classify -m "$clip" --label $'red\e[31m\n\a' --label cat $picture
+grep -q $'[\e\a]' "$out" && fail "a label drives the terminal"
+grep -qF 'red?[31m??' "$out" || fail "a label is not shown"
 printf 'grass\n\n a dog \n' >"$folder/behind.txt"
 among() { right explain -m "$clip" --method surgery --text cat "$@" -o "$folder/among.json" $picture; }
 among

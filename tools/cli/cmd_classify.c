@@ -58,8 +58,10 @@ static void print_table(const char *name, const vitx_prediction *top, int k, int
         char probability[16] = "     -";
         if (probable)
             snprintf(probability, sizeof probability, "%6.4f", (double)top[i].probability);
-        printf("%10.5f  %s  %*d%s%s\n", (double)top[i].logit, probability, digits, top[i].index,
-               top[i].label ? "  " : "", text_or(top[i].label, ""));
+        printf("%10.5f  %s  %*d%s", (double)top[i].logit, probability, digits, top[i].index,
+               top[i].label ? "  " : "");
+        put_printable(stdout, text_or(top[i].label, ""));
+        printf("\n");
     }
 }
 

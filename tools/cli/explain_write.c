@@ -25,12 +25,14 @@ static void print_line(const vitx_model *model, const char *name, const vitx_map
     printf("%s  %s  %s", name, info->method, words[info->explains]);
     if (info->target >= 0)
         printf("%d", info->target);
-    printf("%s%s", label ? " " : "", text_or(label, ""));
-    if (info->versus_text[0])
-        printf(" versus %s", info->versus_text);
+    printf("%s", label ? " " : "");
+    put_printable(stdout, text_or(label, ""));
+    printf("%s", info->versus_text[0] ? " versus " : "");
+    put_printable(stdout, info->versus_text);
     if (info->score == VITX_SCORE_DIFFERENCE && info->versus >= 0) {
         const char *other = vitx_model_label(model, info->versus);
-        printf(" versus %d%s%s", info->versus, other ? " " : "", text_or(other, ""));
+        printf(" versus %d%s", info->versus, other ? " " : "");
+        put_printable(stdout, text_or(other, ""));
     }
     printf("\n");
 }

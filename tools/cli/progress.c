@@ -120,7 +120,7 @@ static void draw(double part, double now)
             length--;
     text[length > 0 ? length : 0] = '\0';
     progress_hide();
-    put_printable(text);
+    put_printable(stderr, text);
     fflush(stderr);
     line.shown = true;
     line.drawn = now;

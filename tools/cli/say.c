@@ -26,15 +26,10 @@ void say_before(void (*hide)(void))
     before = hide;
 }
 
-static void print_to(FILE *file, const char *text)
+void put_printable(FILE *file, const char *text)
 {
     for (; *text; text++)
         fputc(iscntrl((unsigned char)*text) ? '?' : *text, file);
-}
-
-void put_printable(const char *text)
-{
-    print_to(stderr, text);
 }
 
 /* Where this thread's messages are held. */
@@ -107,10 +102,10 @@ static void message(const char *what, const char *format, va_list args)
     FILE *file = message_file();
     fputs("vitx-cli: ", file);
     if (what) {
-        print_to(file, what);
+        put_printable(file, what);
         fputs(": ", file);
     }
-    print_to(file, text ? text : brief);
+    put_printable(file, text ? text : brief);
     fputc('\n', file);
     free(text);
 }

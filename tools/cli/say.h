@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* What the program returns. */
 enum { DONE = 0, SOME_FAILED = 1, WRONG_USAGE = 2 };
@@ -32,9 +33,8 @@ void say_held(const char *text);
 /* A line of such a text, the first or the last, without the program's name; *length: its bytes. */
 const char *say_line(const char *text, bool last, size_t *length);
 
-/* Text to standard error. A name may hold anything: it must not break the line or drive the
- * terminal. */
-void put_printable(const char *text);
+/* A name may hold anything: it must not break the line or drive the terminal. */
+void put_printable(FILE *file, const char *text);
 
 /* Words to standard output, wrapped as the help is, each line behind `indent` blanks; the cursor
  * stands at column `at`. A line of the text that begins with a blank is kept as it is. */
