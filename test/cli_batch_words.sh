@@ -118,7 +118,7 @@ wrong '--versus "a blue cat", and this run' batch "${bundled[@]}" --shard-size 3
 check "a long text in a message ends behind a whole character"
 long=$(printf '星%.0s' {1..100})
 wrong 'the plan has --text "a red star,'"$star"'", and this run "b'"${long:0:198}"'"; --restart' batch "${bundled[@]}" --shard-size 3 \
-    --out maps --method legrad,rollout --text "b$long" --versus 'a blue cat' --name '{path}.{method}.{target}.npy' --do explain in
+    --quiet --out maps --method legrad,rollout --text "b$long" --versus 'a blue cat' --name '{path}.{method}.{target}.npy' --do explain in
 
 check "the dot product"
 batch --out dot --do explain --method legrad --text "$star" --score dot --write npz in/one.png

@@ -262,8 +262,6 @@ static int create(struct session *session, const struct common *common, const st
     char *cache = cache_path(session, common, labels, templates);
     const int code = labels_create(&session->labels, session->texts, labels, templates, cache);
     free(cache);
-    if (code == VITX_CANCELLED && progress_cancelled())
-        return SOME_FAILED;
     if (code != VITX_OK)
         return refused(code, session->path);
     if (vitx_label_set_get_info(&info, session->labels) == VITX_OK && info.cut && !common->quiet)
