@@ -1,14 +1,15 @@
 """Labels in prompt templates: vitx beside transformers' CLIP text tower, for docs/performance.md.
 
-    make build/texts && python tools/bench/texts.py [LABELS [ROUNDS [THREADS]]]
+    make build/texts && python tools/bench/texts.py [LABELS [ROUNDS [THREADS [EACH]]]]
 
 Needs torch, transformers, open_clip_torch and numpy. The tower is ViT-B/16's (512 wide, 8 heads, 12
 blocks, 77 tokens) with random weights, the tokenizer CLIP's own, the texts are so many of ImageNet's
 labels (spread over all of them) in the 80 templates of weights/templates. Both sides turn texts into
 tokens and tokens into vectors. PyTorch fills each batch of 128 up to 77 tokens, as open_clip's
-tokenizer does, or to the longest text of the batch; vitx fills nothing up. Rounds alternate. Prints
-medians: texts a second, and texts a second of processor time, which other work on the machine changes
-less; and how far the vectors are apart.
+tokenizer does, or to the longest text of the batch, of texts as they come or sorted by their length;
+it runs every EACHth text, since its rate does not depend on how many there are. vitx fills nothing up, and runs what texts have in common at their
+beginnings once. Rounds alternate. Prints medians: texts a second, and texts a second of processor
+time, which other work on the machine changes less; and how far the vectors are apart.
 """
 
 import gzip
@@ -74,6 +75,14 @@ def run_torch(model, tokenizer, texts, padding):
     return time.perf_counter() - wall, time.process_time() - cpu, torch.cat(out).numpy()
 
 
+def run_sorted(model, tokenizer, texts):
+    order = np.argsort([len(ids) for ids in tokenizer(texts)["input_ids"]], kind="stable")
+    wall, cpu, vectors = run_torch(model, tokenizer, [texts[i] for i in order], "longest")
+    out = np.empty_like(vectors)
+    out[order] = vectors
+    return wall, cpu, out
+
+
 def run_vitx(folder, texts, threads):
     lines, out = Path(folder) / "texts.txt", Path(folder) / "out.f32"
     lines.write_text("".join(t + "\n" for t in texts), encoding="utf-8")
@@ -84,14 +93,16 @@ def run_vitx(folder, texts, threads):
 
 
 def main():
-    count, rounds, threads = [int(a) for a in sys.argv[1:4]] + [25, 3, 2][len(sys.argv) - 1:]
+    count, rounds, threads, each = [int(a) for a in sys.argv[1:5]] + [50, 3, 2, 11][len(sys.argv) - 1:]
     torch.set_num_threads(threads)
     texts = make_texts(count)
+    some = texts[::each]
     with tempfile.TemporaryDirectory() as folder:
         model, tokenizer = make_model(folder), make_tokenizer(folder)
         ways = {"vitx": lambda: run_vitx(folder, texts, threads),
-                "PyTorch, to 77 tokens": lambda: run_torch(model, tokenizer, texts, "max_length"),
-                "PyTorch, to the longest": lambda: run_torch(model, tokenizer, texts, "longest")}
+                "PyTorch, to 77 tokens": lambda: run_torch(model, tokenizer, some, "max_length"),
+                "PyTorch, to the longest": lambda: run_torch(model, tokenizer, some, "longest"),
+                "PyTorch, sorted": lambda: run_sorted(model, tokenizer, some)}
         run_torch(model, tokenizer, texts[:16], "max_length")
         seen = {way: [] for way in ways}
         for _ in range(rounds):
@@ -99,11 +110,12 @@ def main():
                 seen[way].append(run())
         cpu = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
         print(f"{len(texts)} texts, {threads} threads, {cpu}, torch {torch.__version__}, transformers {transformers.__version__}")
-        first = seen["vitx"][0][2]
+        first = seen["vitx"][0][2][::each]
         for way, runs in seen.items():
             wall, used = (statistics.median(r[i] for r in runs) for i in (0, 1))
-            apart = np.abs(runs[0][2] - first).max() / np.abs(first).max()
-            print(f"{way:24} {len(texts) / wall:8.1f} texts/s {len(texts) / used:8.1f} a second of processor time, off by {apart:.1e}")
+            count, vectors = len(runs[0][2]), runs[0][2][::each if way == "vitx" else 1]
+            apart = np.abs(vectors - first).max() / np.abs(first).max()
+            print(f"{way:24} {count / wall:8.1f} texts/s {count / used:8.1f} a second of processor time, off by {apart:.1e}")
 
 
 if __name__ == "__main__":
