@@ -297,6 +297,7 @@ done
 
 check "--versus"
 wrong "the same text" "${text[@]}" --text 狗 --versus 狗 "$photos"
+wrong "is the same to the model" "${text[@]}" --text 'a dog' --versus 'A  dog' "$photos"
 right "${text[@]}" --like "$photos/one.png" --versus a "$photos"
 out_lines 4
 

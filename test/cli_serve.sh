@@ -439,9 +439,9 @@ stop
 # ------------------------------------------------------------------ texts ----------------------
 words=test/golden/words/clip
 dog=%E4%B8%80%E5%8F%AA%E7%8B%97 # a dog, in Chinese
-wrong 'no model here has one' serve -m $model --label 'a cat'
-wrong 'no model here has one' serve -m $models/dinov2-hf-bare --labels "$folder/keys"
-wrong 'no model here has one' serve -m $model --tokenizer $words
+wrong 'no model here has one' serve --quiet -m $model --label 'a cat'
+wrong 'no model here has one' serve --quiet -m $models/dinov2-hf-bare --labels "$folder/keys"
+wrong 'no model here has one' serve --quiet -m $model --tokenizer $words
 wrong 'one file is for one model' serve -m a=$words -m b=$words --label x --label-cache "$folder/kept.vitx"
 wrong 'no sentence with {}' serve -m $words --label x --template none
 mkdir "$folder/mute"
@@ -525,6 +525,20 @@ is 200 POST /v1/models/words:explain "$folder/json"
 has '"text":"a cat"'
 is 400 POST /v1/models/words:predict "$folder/json"
 has '"code":"text_and_picture"'
+printf '{"instances":[{"b64":"%s"}]}' "$base" > "$folder/json"
+is 200 POST '/v1/models/words:explain?text=a+cat&method=legrad' "$folder/json"
+has '"text":"a cat"'
+is 400 POST '/v1/models/words:explain?txet=a+cat' "$folder/json"
+for json in "{\"instances\":[{\"b64\":\"$base\"}],\"text\":\"a cat\"}" "{\"instances\":[{\"b64\":\"$base\",\"text\":\"a cat\"}]}"; do
+    printf '%s' "$json" > "$folder/json"
+    is 400 POST /v1/models/words:explain "$folder/json"
+    has 'options stand among the parameters'
+done
+printf '{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["%s"]}],"text":"a cat"}' "$base" > "$folder/json"
+is 400 POST /v2/models/words/explain "$folder/json"
+printf '{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["%s"],"parameters":{"text":"a cat"}}]}' "$base" > "$folder/json"
+is 400 POST /v2/models/words/explain "$folder/json"
+has 'options stand among the parameters'
 
 : > "$folder/empty"
 is 200 POST "/v1/embed?model=words&text=$dog&text=a+cat"

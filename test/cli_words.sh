@@ -162,12 +162,16 @@ among() { right explain -m "$clip" --method surgery --text cat "$@" -o "$folder/
 among
 grep -q '"among":null' "$folder/among.json" || fail "it is told from others"
 mv "$folder/among.json" "$folder/alone.json"
-among --among "$folder/behind.txt" --among cat --among sky
+among --among "@$folder/behind.txt" --among cat --among sky
 grep -q '"among":3' "$folder/among.json" || fail "not three texts: $(head -c 800 "$folder/among.json")"
 cmp -s "$folder/among.json" "$folder/alone.json" && fail "other texts change nothing"
 wrong "compare no texts" "${e[@]}" --text cat --among dog -o "$folder/x.png" $picture
 wrong "without --versus" explain -m "$clip" --method surgery --text cat --versus cow --among dog -o "$folder/x.png" $picture
 wrong "no text to be told from" explain -m "$clip" --method surgery --text cat --among cat -o "$folder/x.png" $picture
+wrong "no text to be told from" explain -m "$clip" --method surgery --text cat --among Cat -o "$folder/x.png" $picture
+wrong "would replace the list" explain -m "$clip" --method surgery --text cat --among "@$folder/behind.txt" -o "$folder/behind.txt" --format json $picture
+printf '%s\n' "$picture" >"$folder/list.json"
+wrong "would replace the list" "${e[@]}" --text cat -o "$folder/list.json" "@$folder/list.json"
 wrong "is for --text" explain -m "$clip" --method surgery --unit 1 --among cat -o "$folder/x.png" $picture
 right "${e[@]}" --text '../../etc/x y' -o "$folder/safe.{target}.npy" $picture
 [ "$(ls "$folder" | grep -c '^safe\..*\.npy$')" = 1 ] || fail "no file of a text with slashes: $(ls "$folder")"
@@ -215,6 +219,7 @@ ends_at text_value --text 'a red star' # the bundled pair
 right eval -m $clip --method legrad,rollout --metric all --text $dog --json $picture
 out_lines 4
 out_has "^\{\"image\":\"$picture\",\"method\":\"legrad\",\"target\":null,\"label\":\"$dog\",\"probability\":null,\"values\":\{\"insertion\":$number,.*\"randomisation\":$number"
+wrong "one text is measured at a time" eval -m $clip --method legrad --text cat --text $dog $picture
 wrong "--text is empty" eval -m $clip --method legrad --text ' ' $picture
 wrong "--versus is for --text" eval -m $clip --method legrad --versus cat --like $picture $picture
 wrong "one of them" eval -m $clip --method legrad --text cat --like $picture $picture

@@ -1135,17 +1135,17 @@ static int follow(int64_t done, int64_t total, void *payload)
 /* Sentences of several bundles are one call: its progress goes from 0 to its end once. */
 START_TEST(test_words__progress_of_many_labels)
 {
-    enum { MANY = 9000 };
+    enum { MANY = 9000, ROOM = 16 };
     pair p = open_pair(kinds[_i]);
     vitx_context_opts co = VITX_CONTEXT_OPTS_INIT;
     vitx_texts_opts to = VITX_TEXTS_OPTS_INIT;
     vitx_label_set *set;
     course seen = {0};
-    char *text = calloc(MANY, 8);
+    char *text = calloc(MANY, ROOM);
     const char **labels = malloc(MANY * sizeof *labels);
     for (int i = 0; i < MANY; i++) {
-        snprintf(text + (size_t)i * 8, 8, "a %d", i);
-        labels[i] = text + (size_t)i * 8;
+        snprintf(text + (size_t)i * ROOM, ROOM, "a %d", i);
+        labels[i] = text + (size_t)i * ROOM;
     }
     co.progress = follow;
     co.progress_payload = &seen;

@@ -95,9 +95,10 @@ typedef struct vitx_explain_opts {
                                  picture share one copy of it                                   */
     const vitx_label_set *among; /**< with `text`: other texts that it is told from, for methods
                                  that compare texts (vitx_method_info.among); those that are
-                                 `text` itself are passed over. At most 10,000, of the texts'
-                                 length of vectors; not with `versus_text`. NULL: the method
-                                 compares with the empty text                                   */
+                                 `text` itself to the model are passed over, and one that is
+                                 there twice counts twice. At most 10,000, of the texts' length
+                                 of vectors; not with `versus_text`. NULL: the method compares
+                                 with the empty text                                            */
 } vitx_explain_opts;
 
 #define VITX_EXPLAIN_OPTS_INIT \

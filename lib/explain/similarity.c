@@ -10,6 +10,8 @@
 #include "words/words.h"
 
 enum { MOST_AMONG = 10000 };
+/* Square of the distance up to which two vectors of length 1 are those of one text. */
+#define SAME 1e-12
 
 static bool has_vector(const vitx_explain_opts *o)
 {
@@ -86,6 +88,15 @@ static int set_vector(vx_similarity *d, const float *from, int count)
     return VITX_OK;
 }
 
+/* Texts that differ in case alone are often the same to a tower. */
+static bool is_same(const float *a, const float *b, int count)
+{
+    double square = 0;
+    for (int k = 0; k < count; k++)
+        square += ((double)a[k] - b[k]) * ((double)a[k] - b[k]);
+    return square <= SAME;
+}
+
 /* The empty text, or those of the set but for the text itself, behind d->vector. */
 static int set_others(vx_similarity *d, const vitx_explain_opts *o, int count)
 {
@@ -101,10 +112,11 @@ static int set_others(vx_similarity *d, const vitx_explain_opts *o, int count)
     d->others = to;
     d->other_count = 0;
     d->among = true;
-    for (int i = 0; i < o->among->info.count; i++)
-        if (strcmp(o->among->labels[i], o->text) != 0)
-            memcpy(to + (size_t)d->other_count++ * units, o->among->vectors + (size_t)i * units,
-                   units * sizeof *to);
+    for (int i = 0; i < o->among->info.count; i++) {
+        const float *other = o->among->vectors + (size_t)i * units;
+        if (strcmp(o->among->labels[i], o->text) != 0 && !is_same(other, d->vector, count))
+            memcpy(to + (size_t)d->other_count++ * units, other, units * sizeof *to);
+    }
     return d->other_count ? VITX_OK
                           : vx_fail(VITX_INVALID,
                                     "no text to be told from is another than \"%.60s\"", o->text);
@@ -129,7 +141,7 @@ static int set_texts(vx_similarity *d, const vitx_explain_opts *o, int count,
     }
     vx_release(scratch, other);
     VX_TRY(status);
-    if (!(square > 1e-12))
+    if (!(square > SAME))
         return vx_fail(VITX_INVALID, "both texts are the same to the model: nothing speaks for one "
                                      "and not for the other");
     VX_TRY(set_vector(d, d->vector, count));

@@ -72,8 +72,8 @@ static const struct option options[] = {
      .value = "PICTURE",
      .help = "explain the similarity to another picture, in place of --target"},
     {.name = "text",
-     .kind = OPTION_TEXT,
-     AT(text),
+     .kind = OPTION_LIST,
+     AT(texts),
      .value = "TEXT",
      .help = "explain the similarity to a text, in place of --target",
      .more = "For models with a text tower; without -m: the bundled pair. The curves then show the "
@@ -468,6 +468,9 @@ static int run(const void *given, char **files, int count)
     const struct eval_settings *o = &settings;
     if (o->list)
         return eval_list_metrics();
+    if (o->texts.count > 1)
+        return wrong_usage("--text: one text is measured at a time");
+    settings.text = o->texts.count ? o->texts.items[0] : NULL;
     settings.common.words.wanted = o->text || o->words != VITX_AUTO;
     int status = check_settings(&plan, files, count);
     if (status == DONE)

@@ -96,7 +96,7 @@ static const struct option options[] = {
     {.name = "among",
      .kind = OPTION_LIST,
      AT(among),
-     .value = "TEXT|FILE",
+     .value = "TEXT|@FILE",
      .help = "with --text: other texts that it is told from, repeatable",
      .more =
          "For methods that compare texts (surgery, clip-es): what else may be in the picture, or "

@@ -17,8 +17,9 @@ enum { BLIND = 2 }; /* how many blind maps there are */
 
 struct eval_settings {
     struct common common;
-    struct list methods, metrics, set, boxes;
-    const char *target, *vector, *like, *text, *versus, *mask, *other, *curves;
+    struct list methods, metrics, set, boxes, texts;
+    const char *target, *vector, *like, *versus, *mask, *other, *curves;
+    const char *text; /* the one of `texts`, or NULL */
     int layer, score;
     int scenes, seed, costly; /* scenes 0: pictures; seed, costly VITX_AUTO: not given */
     int words;                /* of --scenes: enum language; VITX_AUTO: asked for by class */

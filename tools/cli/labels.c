@@ -240,8 +240,10 @@ int texts_named(vitx_label_set **out, const struct session *session, const struc
     int status = DONE;
     for (int i = 0; i < words->count && status == DONE; i++) {
         const char *word = words->items[i];
-        if (access(word, F_OK) == 0)
-            status = lines_of(&texts, word);
+        if (word[0] == '@' && word[1])
+            status = lines_of(&texts, word + 1);
+        else if (!word[strspn(word, blanks)])
+            status = wrong_usage("--among: a text is empty");
         else
             status = list_add(&texts, word, strlen(word)) ? DONE : no_memory();
     }

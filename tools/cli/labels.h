@@ -59,7 +59,7 @@ void warn_of_cuts(const struct session *session, const struct common *common,
 int classes_of(const struct session *session);
 bool has_probabilities(const struct session *session);
 
-/* The texts that words name, or files of such words hold, one a line; free it with
+/* The texts of --among, and of files that stand there as @FILE, one a line; free it with
  * vitx_label_set_free(). For a session whose text tower is open. Complains; an exit status. */
 int texts_named(vitx_label_set **out, const struct session *session, const struct list *words);
 

@@ -10,10 +10,11 @@
 #include <sys/stat.h>
 
 #include "bundled.h"
+#include "given.h"
 #include "session.h"
 
 static const char picture[] = "the picture", of_model[] = "a file of the model",
-                  labels[] = "the labels";
+                  labels[] = "the labels", list[] = "the list";
 
 struct source {
     dev_t device;
@@ -148,8 +149,19 @@ static void add_place(struct sources *s, const char *path)
         add_folder(s, path, is_of_folder);
 }
 
+/* Of @LIST, in place of a picture or as an option's value. */
+static void add_lists(struct sources *s, const struct given *given)
+{
+    for (int i = 0; given && i < given->count; i++) {
+        const char *word = given->words[i].value;
+        if (word && word[0] == '@')
+            add(s, word + 1, list);
+    }
+}
+
 void sources_gather(struct sources *s, const struct common *common, char **files, int count)
 {
+    add_lists(s, common->given);
     for (int i = 0; i < count; i++)
         sources_add(s, files[i]);
     add_model(s, common);

@@ -16,9 +16,9 @@ struct sources {
 };
 
 /* Those of every command: the pictures `files`, the files of --model (or of the bundled model) and
- * --labels, those of the text tower and the tokenizer, templates. Of a model's folder these are all
- * files but pictures, maps and pages; of a single file also those beside it that have names of
- * weights, configurations or labels. */
+ * --labels, those of the text tower and the tokenizer, templates, lists (@LIST). Of a model's
+ * folder these are all files but pictures, maps and pages; of a single file also those beside it
+ * that have names of weights, configurations or labels. */
 void sources_gather(struct sources *sources, const struct common *common, char **files, int count);
 /* One more; NULL, "-" and what is no file are left out. */
 void sources_add(struct sources *sources, const char *path);

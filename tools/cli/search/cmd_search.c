@@ -363,7 +363,7 @@ static int run(const void *given, char **words, int count)
     int status = check(&settings, count);
     if (status != DONE)
         return status;
-    settings.common.words.wanted = settings.texts.count > 0 || settings.versus != NULL;
+    settings.common.words.wanted = true; /* the bundled model for pictures alone has classes */
     status = session_open(&s.session, &settings.common);
     if (status == DONE)
         status = search(&s, words, count);

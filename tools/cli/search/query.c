@@ -8,6 +8,9 @@
 #include "tools/cli/inputs.h"
 #include "tools/cli/labels.h"
 
+/* Square of the distance up to which two vectors of length 1 are those of one text. */
+#define SAME 1e-12
+
 static int no_memory(void)
 {
     complain(NULL, "no memory");
@@ -109,6 +112,19 @@ static int make_vector(struct queries *q, const struct search_settings *settings
 
 /* ------------------------------------------------------------------ in order --------------- */
 
+static int subtract_from(struct query *query, const float *other, int units)
+{
+    double square = 0;
+    for (int k = 0; k < units; k++) {
+        query->vector[k] = query->own[k] - other[k];
+        square += (double)query->vector[k] * query->vector[k];
+    }
+    return square > SAME ? DONE
+                         : wrong_usage("--versus: \"%s\" is the same to the model: nothing speaks "
+                                       "for the one and not for the other",
+                                       query->what);
+}
+
 /* What is ranked by: the vector, without --versus. */
 static int subtract(struct queries *q, const struct session *s,
                     const struct search_settings *settings)
@@ -118,8 +134,7 @@ static int subtract(struct queries *q, const struct session *s,
     if (status == DONE && settings->versus)
         status = embed_text(other, s, &settings->common, settings->versus);
     for (int i = 0; i < q->count && status == DONE; i++)
-        for (int k = 0; k < q->units; k++)
-            q->all[i].vector[k] = q->all[i].own[k] - other[k];
+        status = subtract_from(&q->all[i], other, q->units);
     free(other);
     return status;
 }

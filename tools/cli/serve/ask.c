@@ -58,6 +58,14 @@ static const struct allowed {
 
 enum { ALLOWED = sizeof allowed / sizeof allowed[0] };
 
+bool ask_is_option(const char *name)
+{
+    for (int i = 0; i < ALLOWED; i++)
+        if (strcmp(name, allowed[i].name) == 0)
+            return true;
+    return strncmp(name, "set.", 4) == 0;
+}
+
 static const struct command *const commands[] = {&cmd_classify, &cmd_explain, &cmd_embed};
 static const char *const verbs[] = {"classify", "explain", "embed"};
 

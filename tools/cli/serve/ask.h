@@ -35,6 +35,9 @@ struct field {
     const char *name, *value; /* as on the command line, without dashes: "method", "rollout" */
 };
 
+/* Whether a client may give an option of that name, to any verb. */
+bool ask_is_option(const char *name);
+
 /* Not changed once it is made: any thread may read it. */
 struct ask;
 

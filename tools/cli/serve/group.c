@@ -32,6 +32,22 @@ bool group_add_base64(struct group *group, const char *text, struct problem *why
     return group_add(group, picture, bytes, why);
 }
 
+bool group_query(struct group *group, const struct exchange *x, struct problem *why)
+{
+    return fields_query(&group->fields, x->query, why);
+}
+
+bool group_no_options(const struct json *object, struct problem *why)
+{
+    if (json_kind(object) != JSON_OBJECT)
+        return true;
+    for (const struct json *m = json_first(object); m; m = json_next(m))
+        if (ask_is_option(json_name(m)))
+            return refuse(why, 400, "bad_option", "{\"parameters\": {...}} beside the pictures",
+                          "%s: options stand among the parameters", json_name(m));
+    return true;
+}
+
 void group_free(struct group *group)
 {
     for (int i = 0; i < group->count; i++)

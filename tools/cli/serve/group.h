@@ -5,6 +5,7 @@
 
 #include "exchange.h"
 #include "fields.h"
+#include "tools/cli/json.h"
 
 /* Zero before the first use. */
 struct group {
@@ -22,6 +23,11 @@ bool group_add(struct group *group, void *picture, size_t bytes, struct problem 
 /* One more, in base64. */
 bool group_add_base64(struct group *group, const char *text, struct problem *why);
 void group_free(struct group *group);
+
+/* The options of the address, which hold as those among the parameters do. */
+bool group_query(struct group *group, const struct exchange *x, struct problem *why);
+/* That no option stands among the members of an object, where nobody would read it. */
+bool group_no_options(const struct json *object, struct problem *why);
 
 /* Submits all, whose answers `compose` makes into one. Takes the pictures. */
 void group_submit(struct exchange *x, struct group *group, void (*compose)(struct exchange *x));

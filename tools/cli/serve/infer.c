@@ -163,6 +163,9 @@ static bool read_request(struct wanted *wanted, struct group *group, const struc
     if (id && (!json_string(id) || strlen(json_string(id)) >= sizeof wanted->id))
         return refuse(why, 400, "bad_json", NULL, "the id is no text of at most 128 bytes");
     snprintf(wanted->id, sizeof wanted->id, "%s", id ? json_string(id) : "");
+    if (!group_no_options(json, why) || !group_no_options(json_first(inputs), why) ||
+        !group_no_options(json_get(json_first(inputs), "parameters"), why))
+        return false;
     if (!read_outputs(wanted, json_get(json, "outputs"), why) ||
         !read_parameters(group, json_get(json, "parameters"), why) ||
         !tensor_pictures(group, json_first(inputs), &raw, &left, why))
@@ -356,7 +359,7 @@ void answer_infer(struct exchange *x)
     wanted->verb = group.verb;
     x->compose_payload = wanted;
     struct json *json = NULL;
-    bool good = json_bytes(&bytes, x, &why);
+    bool good = json_bytes(&bytes, x, &why) && group_query(&group, x, &why);
     if (good) {
         json = read_object(x->body, bytes, &why);
         good =

@@ -21,8 +21,12 @@ static bool read_instances(struct group *group, const struct json *json, struct 
     if (json_count(instances) == 0 || json_kind(instances) != JSON_LIST)
         return refuse(why, 400, "bad_json", "{\"instances\": [{\"image\": {\"b64\": \"...\"}}]}",
                       "the body has no list of instances");
+    if (!group_no_options(json, why))
+        return false;
     for (const struct json *i = json_first(instances); i; i = json_next(i)) {
         const char *text = text_of(i);
+        if (!group_no_options(i, why))
+            return false;
         if (!text)
             return refuse(why, 400, "bad_json",
                           "{\"instances\": [{\"image\": {\"b64\": \"...\"}}]}",
@@ -60,7 +64,7 @@ void answer_instances(struct exchange *x)
     if (group.verb == VERB_CLASSIFY && group.model->session.info.units)
         group.verb = VERB_EMBED;
     struct json *json = read_object(x->body, x->received, &why);
-    if (json && read_instances(&group, json, &why))
+    if (json && group_query(&group, x, &why) && read_instances(&group, json, &why))
         group_submit(x, &group, compose);
     else
         answer_problem(x, &why);

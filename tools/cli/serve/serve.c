@@ -126,12 +126,11 @@ static int open_tower(struct server *server, struct served *model)
 {
     const struct common *common = &model->common;
     int code = texts_start(model, server->sets);
-    if (code == VITX_UNSUPPORTED)
-        return DONE;
-    if (code != VITX_OK && (texts_meant(common) || code == VITX_NOMEM))
+    const bool none = code == VITX_UNSUPPORTED;
+    if (code != VITX_OK && !none && (texts_meant(common) || code == VITX_NOMEM))
         return refused(code, model->session.path);
     if (code != VITX_OK) {
-        if (!common->quiet)
+        if (!common->quiet && (!none || texts_meant(common)))
             complain("warning", "model %s: no texts are taken: %s", model->name, reason());
         return DONE;
     }
