@@ -130,6 +130,8 @@ cmp -s $labels "$folder/mine.txt" || fail "a cache has replaced another file"
 printf '["cat", "dog"]\n' > "$folder/list.json"
 wrong "begins like JSON" "${c[@]}" --labels "$folder/list.json" $picture
 refused "none.txt" "${c[@]}" --labels "$folder/none.txt" $picture
+refused "line 1 has more than 16777216 bytes" "${c[@]}" --labels <(head -c 16777300 /dev/zero | tr '\0' a) $picture
+refused "more than 1000000 lines" "${c[@]}" --labels <(yes a) $picture
 refused "line 1 holds a zero byte" "${c[@]}" --labels "$clip/model.safetensors" $picture
 : > "$folder/empty.txt"
 wrong "the file has no labels" "${c[@]}" --labels "$folder/empty.txt" $picture

@@ -540,7 +540,7 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
     if (status == DONE && o->texts.count && plan->opened.info.units)
         status = texts_open(&plan->opened, &o->common);
     if (status == DONE && plan->opened.texts && o->among.count)
-        status = texts_named(&plan->among, &plan->opened, &o->among);
+        status = texts_named(&plan->among, &plan->opened, &o->common, &o->among);
     if (status == DONE && plan->opened.texts)
         warn_of_cuts(&plan->opened, &o->common, &o->texts, o->versus);
     if (status == DONE)

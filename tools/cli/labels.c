@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
 #include <unistd.h>
 
 #include "bundled.h"
@@ -16,6 +15,8 @@
 
 /* Sentences from which on vectors are kept without being asked to. */
 #define MANY 1000
+/* Of a file; a text has no more bytes, and a set of labels no more texts (vitx/texts.h). */
+enum { LINE_MOST = 16 << 20, LINES_MOST = 1000000 };
 
 static int no_memory(void)
 {
@@ -43,22 +44,47 @@ static int add_line(struct list *out, const char *line, size_t length, const cha
     return length == 0 || list_add(out, line, length) ? DONE : no_memory();
 }
 
+/* The next line, without its end, or its first LINE_MOST + 1 bytes; false: there is none. */
+static bool read_line(struct text *line, FILE *file)
+{
+    int c;
+    line->length = 0;
+    while ((c = getc(file)) != EOF && c != '\n' && line->length <= LINE_MOST)
+        text_add(line, &(char){(char)c}, 1);
+    return c != EOF || line->length > 0;
+}
+
+static int check_line(const struct text *line, const struct list *lines, const char *path,
+                      int number)
+{
+    if (line->failed)
+        return no_memory();
+    if (line->length <= LINE_MOST && lines->count < LINES_MOST)
+        return DONE;
+    if (lines->count == LINES_MOST)
+        complain(path, "more than %d lines", LINES_MOST);
+    else
+        complain(path, "line %d has more than %d bytes", number, LINE_MOST);
+    return SOME_FAILED;
+}
+
 /* The lines of a file that are not blank, without the white space at their ends. */
 static int lines_of(struct list *out, const char *path)
 {
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t length;
+    struct text line = {.data = NULL};
     int status = DONE, number = 0;
     FILE *file = fopen(path, "r");
     errno = file ? 0 : errno;
-    while (file && status == DONE && (length = getline(&line, &room, file)) >= 0)
-        status = add_line(out, line, (size_t)length, path, ++number);
+    while (file && status == DONE && read_line(&line, file)) {
+        status = check_line(&line, out, path, ++number);
+        if (status == DONE && line.length > 0)
+            status = add_line(out, line.data, line.length, path, number);
+    }
     if (status == DONE && (!file || ferror(file))) {
         complain(path, "%s", strerror(errno ? errno : EIO));
         status = SOME_FAILED;
     }
-    free(line);
+    text_free(&line);
     if (file)
         fclose(file);
     return status;
@@ -234,7 +260,17 @@ int labels_create(vitx_label_set **out, vitx_texts *texts, const struct list *la
                                  &opts);
 }
 
-int texts_named(vitx_label_set **out, const struct session *session, const struct list *words)
+static void warn_of_cut_sentences(const vitx_label_set *set, const struct common *common)
+{
+    vitx_label_set_info info = VITX_LABEL_SET_INFO_INIT;
+    if (!common->quiet && vitx_label_set_get_info(&info, set) == VITX_OK && info.cut)
+        complain("warning",
+                 "%d of the sentences are longer than the text tower reads, and were cut",
+                 info.cut);
+}
+
+int texts_named(vitx_label_set **out, const struct session *session, const struct common *common,
+                const struct list *words)
 {
     struct list texts = {0}, none = {0};
     int status = DONE;
@@ -253,6 +289,8 @@ int texts_named(vitx_label_set **out, const struct session *session, const struc
         const int code = labels_create(out, session->texts, &texts, &none, NULL);
         status = code == VITX_OK ? DONE : refused(code, session->path);
     }
+    if (status == DONE)
+        warn_of_cut_sentences(*out, common);
     list_free(&texts);
     return status;
 }
@@ -260,17 +298,12 @@ int texts_named(vitx_label_set **out, const struct session *session, const struc
 static int create(struct session *session, const struct common *common, const struct list *labels,
                   const struct list *templates)
 {
-    vitx_label_set_info info = VITX_LABEL_SET_INFO_INIT;
     char *cache = cache_path(session, common, labels, templates);
     const int code = labels_create(&session->labels, session->texts, labels, templates, cache);
     free(cache);
     if (code != VITX_OK)
         return refused(code, session->path);
-    if (vitx_label_set_get_info(&info, session->labels) == VITX_OK && info.cut && !common->quiet)
-        complain("warning",
-                 "%d of the sentences are longer than the text tower reads, and were "
-                 "cut",
-                 info.cut);
+    warn_of_cut_sentences(session->labels, common);
     return DONE;
 }
 

@@ -61,7 +61,8 @@ bool has_probabilities(const struct session *session);
 
 /* The texts of --among, and of files that stand there as @FILE, one a line; free it with
  * vitx_label_set_free(). For a session whose text tower is open. Complains; an exit status. */
-int texts_named(vitx_label_set **out, const struct session *session, const struct list *words);
+int texts_named(vitx_label_set **out, const struct session *session, const struct common *common,
+                const struct list *words);
 
 /* The labels and the sentences that the command line names, those of files among them; free both
  * lists whatever comes of it. Complains; an exit status. */

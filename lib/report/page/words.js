@@ -42,7 +42,7 @@ const words = {
       not_computed: 'no map',
       versus_text: 'and not: {text}',
       text_numbers: 'cosine {c}; the empty text has {e}',
-      text_here: 'fits better than no text: {p}',
+      text_here: 'Fits better than no text: {p}',
       text_absent: 'Not here: the text fits no better than no text at all. The map shows ' +
         'what came nearest.',
       text_unlikely: 'Not here: the model gives it {p}. The map shows what came nearest.',
