@@ -23,6 +23,8 @@ const sentence = {
       against.append(ui.named(words.say('versus_text', {text: map.versus_text})));
       box.append(against);
     }
+    if (map.among)
+      box.append(ui.make('p', 'note', words.say('among_texts', {n: map.among})));
     const absent = Number.isFinite(map.probability) && map.probability < 0.5;
     box.append(ui.make('p', absent ? 'note absent' : 'note', sentence.verdict(map, absent)));
     if (found?.cut)

@@ -41,6 +41,7 @@ const words = {
         'this one has the length {norm}.',
       not_computed: 'no map',
       versus_text: 'and not: {text}',
+      among_texts: 'Other texts that it is told from in this map: {n}',
       text_numbers: 'cosine {c}; the empty text has {e}',
       text_here: 'Fits better than no text: {p}',
       text_absent: 'Not here: the text fits no better than no text at all. The map shows ' +
@@ -291,6 +292,7 @@ const words = {
       no_classes_note: '该模型没有类别，它把图片变成 {n} 个数的向量；此向量的长度为 {norm}。',
       not_computed: '无热图',
       versus_text: '而不是：{text}',
+      among_texts: '此图中与之区分的其他文本：{n} 段',
       text_numbers: '余弦 {c}；空文本为 {e}',
       text_here: '比没有文本更合适：{p}',
       text_absent: '不在图中：这段文本并不比空文本更合适。热图只显示最接近之处。',
