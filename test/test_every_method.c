@@ -884,7 +884,9 @@ static void check_identity(const found *f, const struct row *m)
             check_close(f, expected, m->tolerance, "not its formula");
         free(expected);
     } else {
-        const bool clipped = m->check == check_clip_es && f->info.max == 0 && f->info.min == 0;
+        /* With its random weights all of the cam is below 0. */
+        const bool clipped = m->check == check_clip_es && strstr(f->s->folder, "clip-openai") &&
+                             f->info.max == 0 && f->info.min == 0;
         ck_assert_msg(f->info.max > f->info.min || clipped, "%s: %s is flat", f->s->folder,
                       f->o->method);
     }

@@ -475,24 +475,8 @@ static bool answers_with(int allocations, int which, const vitx_image *image)
         {{"text", "a cat"}, {"text", DOG}, {"method", "legrad"}, {"versus", "a"}},
         {{"text", "a cat"}, {"text", DOG}, {"normalize", "1"}, {"text", "c"}}};
     static const enum verb verbs[] = {VERB_CLASSIFY, VERB_EXPLAIN, VERB_EMBED};
-    struct ask *ask;
-    struct problem why = {0};
-    struct outcome outcome = {0};
-    struct text text = {0};
-    const char *type;
-    left = allocations;
-    const bool asked =
-        ask_create(&ask, &served[2], verbs[which], FORM_JSON, fields[which], 4, &why);
-    const vitx_image *shown = asked && ask_needs_picture(ask) ? image : NULL;
-    const bool made =
-        asked && outcome_make(&outcome, ask, served[2].session.context, shown, &why) == VITX_OK;
-    const bool written = made && outcome_write(&text, &type, &outcome, ask, shown, &why);
-    left = -1;
-    ck_assert(written || (why.status >= 400 && why.code && why.text[0]));
-    text_free(&text);
-    outcome_free(&outcome);
-    ask_free(ask);
-    return written;
+    return answers_within(allocations, &served[2], verbs[which], FORM_JSON, fields[which], 4,
+                          image);
 }
 
 START_TEST(memory_runs_out_anywhere)

@@ -1031,29 +1031,12 @@ END_TEST
 
 /* ------------------------------------------------------------------ no memory -------------- */
 
-/* From the words to the bytes, with a failure at every place in turn: nothing is lost (the address
- * sanitizer looks for that), and whoever asked is told. Gives whether it came to the end. */
 static bool answers_with(int allocations, enum form form, const vitx_image *image)
 {
     static const struct field fields[] = {
         {"method", "rollout"}, {"target", "top2"}, {"mask", "60"}};
-    struct ask *ask;
-    struct problem why = {0};
-    struct outcome outcome = {0};
-    struct text text = {0};
-    const char *type;
-    left = allocations;
-    const bool asked =
-        ask_create(&ask, &served[0], VERB_EXPLAIN, form, fields, form == FORM_JSON ? 3 : 1, &why);
-    const bool made =
-        asked && outcome_make(&outcome, ask, served[0].session.context, image, &why) == VITX_OK;
-    const bool written = made && outcome_write(&text, &type, &outcome, ask, image, &why);
-    left = -1;
-    ck_assert(written || (why.status >= 400 && why.code && why.text[0]));
-    text_free(&text);
-    outcome_free(&outcome);
-    ask_free(ask);
-    return written;
+    return answers_within(allocations, &served[0], VERB_EXPLAIN, form, fields,
+                          form == FORM_JSON ? 3 : 1, image);
 }
 
 START_TEST(memory_runs_out_anywhere)

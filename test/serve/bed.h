@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "tools/cli/serve/outcome.h"
 #include "tools/cli/serve/work.h"
 
 /* Allocations of this thread until one fails, and all after it; below 0: none does. */
@@ -27,6 +28,11 @@ void begin(const struct work_opts *opts);
 /* The same with the third model. label_bytes: for the labels that are kept. */
 void begin_texts(const struct work_opts *opts, size_t label_bytes);
 void end(void);
+
+/* From the words to the bytes, with a failure after so many allocations: nothing is lost (the
+ * address sanitizer looks for that), and whoever asked is told. Whether it came to the end. */
+bool answers_within(int allocations, struct served *model, enum verb verb, enum form form,
+                    const struct field *fields, int count, const vitx_image *image);
 
 struct client {
     pthread_mutex_t lock;

@@ -117,8 +117,8 @@ void warn_if_cut(const struct session *session, const struct common *common, con
     int count, cut = 0;
     if (!common->quiet &&
         vitx_texts_tokens(NULL, 0, &count, &cut, session->texts, text) == VITX_OK && cut)
-        complain("warning", "a text is longer than the text tower reads, and was cut: %.40s...",
-                 text);
+        complain("warning", "a text is longer than the text tower reads, and was cut: %.*s...",
+                 text_beginning(text, 40), text);
 }
 
 void warn_of_cuts(const struct session *session, const struct common *common,

@@ -55,6 +55,15 @@ void text_format(struct text *text, const char *format, ...)
     va_end(args);
 }
 
+int text_beginning(const char *text, int most)
+{
+    int bytes = 0, length;
+    while ((length = utf8_length((const unsigned char *)text + bytes)) > 0 &&
+           bytes + length <= most)
+        bytes += length;
+    return bytes;
+}
+
 size_t text_mark(const char *text, size_t bytes)
 {
     static const char mark[3] = "\xef\xbb\xbf";

@@ -20,6 +20,8 @@ void text_format(struct text *text, const char *format, ...) __attribute__((form
 /* Bytes of the UTF-8 character at p; 0: none (RFC 3629: no overlong forms, no surrogates, nothing
  * above U+10FFFF). The text ends in a zero byte. */
 int utf8_length(const unsigned char *p);
+/* Bytes of the text's first characters, at most `most`. */
+int text_beginning(const char *text, int most);
 /* Bytes of the byte order mark that a file's text begins with, as editors on Windows write it: 3,
  * or 0. */
 size_t text_mark(const char *text, size_t bytes);

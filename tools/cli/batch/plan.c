@@ -293,20 +293,11 @@ static int read_plan(struct listing *l, struct json **head, const char *folder)
 
 /* ------------------------------------------------------------------ comparing -------------- */
 
-/* Bytes of the text's first characters, at most 200. */
-static int beginning(const char *text)
-{
-    int bytes = 0, length;
-    while ((length = utf8_length((const unsigned char *)text + bytes)) > 0 && bytes + length <= 200)
-        bytes += length;
-    return bytes;
-}
-
 static void value_text(char *out, size_t size, const struct json *node)
 {
     const char *text = json_string(node);
     if (text)
-        snprintf(out, size, "\"%.*s\"", beginning(text), text);
+        snprintf(out, size, "\"%.*s\"", text_beginning(text, 200), text);
     else if (node)
         snprintf(out, size, "%" PRId64, json_int(node, 0));
     else
