@@ -7,9 +7,10 @@ blocks, 77 tokens) with random weights, the tokenizer CLIP's own, the texts are 
 labels (spread over all of them) in the 80 templates of weights/templates. Both sides turn texts into
 tokens and tokens into vectors. PyTorch fills each batch of 128 up to 77 tokens, as open_clip's
 tokenizer does, or to the longest text of the batch, of texts as they come or sorted by their length;
-it runs every EACHth text, since its rate does not depend on how many there are. vitx fills nothing up, and runs what texts have in common at their
-beginnings once. Rounds alternate. Prints medians: texts a second, and texts a second of processor
-time, which other work on the machine changes less; and how far the vectors are apart.
+it runs every EACHth text, since its rate does not depend on how many there are. vitx fills nothing up,
+and runs what texts have in common at their beginnings once. Rounds alternate. Prints medians: texts a
+second, and texts a second of processor time, which other work on the machine changes less; and how
+far the vectors are apart.
 """
 
 import gzip
