@@ -10,10 +10,13 @@
 
 bool list_add(struct list *list, const char *text, size_t length)
 {
-    char **items = realloc(list->items, ((size_t)list->count + 1) * sizeof *items);
-    if (!items)
-        return false;
-    list->items = items;
+    const size_t count = (size_t)list->count;
+    if ((count & (count - 1)) == 0) { /* full */
+        char **items = realloc(list->items, (count ? 2 * count : 1) * sizeof *items);
+        if (!items)
+            return false;
+        list->items = items;
+    }
     char *item = malloc(length + 1);
     if (!item)
         return false;
