@@ -161,14 +161,39 @@ static void close_device(bed *b)
     vx_pool_free(b->pool);
 }
 
+static bool same_here(const struct version *a, const struct version *b)
+{
+    const unsigned here = vx_cpu_features() | VX_CPU_BLAS;
+    return strcmp(a->device, "cpu") == 0 && strcmp(b->device, "cpu") == 0 &&
+           (a->features & here) == (b->features & here);
+}
+
+bool repeats(const struct version *of, int index)
+{
+    const unsigned here = vx_cpu_features() | VX_CPU_BLAS;
+    const bool all = of[index].features == VX_FEATURES_ALL;
+    if (SANITIZED_THREADS && !all)
+        return true;
+    if (!all && of[index].features & ~here && strcmp(of[index].device, "cpu") == 0)
+        return false; /* it is not here at all: who opens it says so */
+    for (int i = 0; i < index; i++)
+        if (same_here(&of[i], &of[index]))
+            return true;
+    return false;
+}
+
 bool bed_open(bed *b, int index, const vx_dims *dims)
 {
     vitx_hooks hooks;
     expect(vx_hooks_resolve(&hooks, NULL) == 0, "hooks");
     if (SANITIZED && index % MOST_THREADS == 1) /* three threads go every way that two go */
         return false;
+    if (repeats(versions, index / MOST_THREADS))
+        return false;
     *b = (bed){.allocations_left = -1, .version = &versions[index / MOST_THREADS]};
     const bool cuda = strcmp(b->version->device, "cuda-host") == 0;
+    if (strcmp(b->version->device, "ref") == 0 && index % MOST_THREADS)
+        return false; /* it has no threads */
     if ((cuda && !twin_serves(index)) || (!cuda && cuda_wished()))
         return false;
     expect(vx_pool_create(&b->pool, &hooks, 1 + index % MOST_THREADS) == 0, "no threads");

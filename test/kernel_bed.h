@@ -62,6 +62,10 @@ struct version {
     const char *must_say[2]; /* what dev->kernels holds where the version is there */
 };
 extern const struct version versions[VERSIONS];
+/* Whether of[index] tells nothing new: to this processor it is one that stands before it. Under the
+ * thread sanitizer also if it is not all that the device has: whatever the instructions, threads
+ * share work in the same way. */
+bool repeats(const struct version *of, int index);
 extern const vx_dims largest;
 
 vx_device_env bed_env(bed *b);

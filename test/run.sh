@@ -1,7 +1,8 @@
 #!/bin/bash
 # run.sh [--threads] OUT BUILD: runs the test programs of BUILD and the scripts of test/ against
 # the products in OUT (build/ for the release configuration). --threads: only what uses threads,
-# in one process each, for the thread sanitizer. Ends with a line that counts.
+# in one process each, for the thread sanitizer: of a program with a case "threads" that case alone.
+# Ends with a line that counts.
 set -u
 threads=
 [ "$1" = --threads ] && { threads=1; shift; }
@@ -67,7 +68,12 @@ same_anyway() {
 run_program() {
     [ -x "$BUILD/$1" ] || return 0
     if [ -n "$threads" ]; then
-        grep -q VX_TEST_THREADS "test/$1.c" && run "$1" env CK_FORK=no "$BUILD/$1"
+        grep -q VX_TEST_THREADS "test/$1.c" || return 0
+        if grep -qF 'tcase_create("threads")' "test/$1.c"; then
+            run "$1" env CK_FORK=no CK_RUN_CASE=threads "$BUILD/$1"
+        else
+            run "$1" env CK_FORK=no "$BUILD/$1"
+        fi
     else
         run "$1" "$BUILD/$1"
     fi

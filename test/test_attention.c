@@ -76,6 +76,8 @@ static bool open_bed(bed *b, int index, int threads)
     const int mask = index / VX_NUMBERS;
     if (index % VX_NUMBERS == VX_NUMBER_F32 && mask > 2 && mask != EMULATED - 1)
         return false; /* f32 has no extensions */
+    if (mask != EMULATED && repeats(masks, mask))
+        return false;
     expect(vx_hooks_resolve(&hooks, NULL) == 0, "hooks");
     *b = (bed){.allocations_left = -1, .version = &masks[mask]};
     expect(vx_pool_create(&b->pool, &hooks, threads) == 0, "no threads");

@@ -1031,9 +1031,11 @@ static Suite *suite(void)
     TCase *t = tcase_create("goldens");
     tcase_add_loop_test(t, test_model__tells_what_a_golden_model_is, 0, GOLDENS);
     tcase_add_test(t, test_model__packs_every_tensor_where_it_belongs);
+    tcase_add_test(t, test_model__real_deit_tiny);
+    suite_add_tcase(s, t);
+    t = tcase_create("threads");
     tcase_add_test(t, test_model__packs_once_for_a_device);
     tcase_add_test(t, test_model__two_threads_pack_once);
-    tcase_add_test(t, test_model__real_deit_tiny);
     suite_add_tcase(s, t);
     t = tcase_create("tensors");
     tcase_add_loop_test(t, test_model__names_the_tensor_that_is_wrong, 0, COUNT(tensor_edits));

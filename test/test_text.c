@@ -776,8 +776,10 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, test_text__long_words_take_no_quadratic_time, 0, FORMS);
     tcase_add_test(tc, test_text__has_a_largest_text);
     tcase_add_loop_test(tc, test_text__gives_memory_back_when_it_runs_out, 0, FORMS);
-    tcase_add_loop_test(tc, test_text__many_threads_share_one, 0, FORMS);
     tcase_add_test(tc, test_text__composes_and_decomposes);
+    suite_add_tcase(s, tc);
+    tc = tcase_create("threads");
+    tcase_add_loop_test(tc, test_text__many_threads_share_one, 0, FORMS);
     suite_add_tcase(s, tc);
     return s;
 }
