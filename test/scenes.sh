@@ -229,11 +229,10 @@ case $BUILD in
         [ -s "$folder/differ" ] && fail "$(head -3 "$folder/differ")"
         ;;
 esac
-few=(eval --scenes 4 --costly 1 --method "rollout,gradcam,occlusion" --json)
+few=(eval --scenes 4 --costly 1 --method "rollout,gradcam,occlusion" --set occlusion.window=4 --set occlusion.stride=4 --json)
 case $BUILD in
     *san*) # once, and shorter
-        right "${few[@]}" --scenes 2 --threads 3 --batch 3 --quiet --set occlusion.window=4 \
-            --set occlusion.stride=4
+        right "${few[@]}" --scenes 2 --threads 3 --batch 3 --quiet
         ;;
     *)
         right "${few[@]}" --threads 1
