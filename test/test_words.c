@@ -818,6 +818,161 @@ START_TEST(test_words__among_texts)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ maps of texts ---------- */
+
+enum { MOST_SETTINGS = 4, MOST_PATCHES = 64 };
+
+/* A line of maps.txt: METHOD,key=value,.. text=N | numbers. o->set is then settings. */
+static const char *read_case(vitx_explain_opts *o, const char **settings, int *text, char *line)
+{
+    char *bar = strstr(line, " | "), *at = strstr(line, " text=");
+    ck_assert(bar && at);
+    *text = atoi(at + 6);
+    *at = '\0';
+    o->method = strtok(line, ",");
+    for (char *word = strtok(NULL, ","); word; word = strtok(NULL, ",")) {
+        ck_assert_int_lt(o->set_count, MOST_SETTINGS);
+        settings[o->set_count++] = word;
+    }
+    o->set = settings;
+    return bar + 3;
+}
+
+/* Each line of maps.txt: the text among all labels, itself passed over. */
+static int check_golden_map(pair *p, const vitx_label_set *set, char *line)
+{
+    const char *settings[MOST_SETTINGS];
+    vitx_explain_opts o = explain_text(p, NULL, NULL);
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    double expected[MOST_PATCHES], most = 0;
+    vitx_map *map;
+    int text, n = 0;
+    const char *at = read_case(&o, settings, &text, line);
+    const bool among = strcmp(o.method, "maskclip") == 0, asked = among && o.set_count > 0;
+    for (char *end; n < MOST_PATCHES && (expected[n] = strtod(at, &end), end != at); at = end)
+        most = fmax(most, fabs(expected[n++]));
+    o.text = p->labels[text];
+    o.among = among ? set : NULL;
+    ck_ok(vitx_explain(&map, p->c, p->image, &o));
+    ck_ok(vitx_map_get_info(&info, map));
+    ck_assert_int_eq(n, (int)(info.shape[0] * info.shape[1]));
+    ck_assert_int_eq(info.among, asked ? LABELS - 1 : 0);
+    for (int k = 0; k < n; k++)
+        ck_assert_msg(fabs((double)vitx_map_values(map)[k] - expected[k]) < TOL_MAP * most,
+                      "%s %s: value %d is %g in place of %g", o.method,
+                      o.set_count ? settings[0] : "", k, (double)vitx_map_values(map)[k],
+                      expected[k]);
+    ck_assert_int_eq(info.nothing, expected[0] == -100); /* a text that is found nowhere */
+    vitx_map_free(map);
+    return n;
+}
+
+START_TEST(test_words__maps_are_what_the_formulas_give)
+{
+    enum { MOST_LINES = 32 };
+    const char *kind = _i ? "siglip" : "clip";
+    pair p = open_pair(kind);
+    char *text, *lines[MOST_LINES];
+    const int count = lines_of(lines, MOST_LINES, &text, kind, "maps.txt");
+    vitx_label_set *set = set_of(p.texts, labels_of(&p), LABELS, NULL, NULL);
+    char *copies[MOST_LINES];
+    ck_assert_int_gt(count, 8);
+    for (int i = 0; i < count; i++)
+        copies[i] = strdup(lines[i]); /* strtok works in one text at a time */
+    for (int i = 0; i < count; i++) {
+        ck_assert_int_eq(check_golden_map(&p, set, copies[i]), 16);
+        free(copies[i]);
+    }
+    free(text);
+    vitx_label_set_free(set);
+    close_pair(&p);
+}
+END_TEST
+
+/* All heads and blocks, each a plane of its own; of several pictures each by the map of its own. */
+START_TEST(test_words__planes_are_corrected_one_by_one)
+{
+    static const char *const set[] = {"correction=0.4"};
+    pair p = open_pair(_i ? "siglip" : "clip");
+    vitx_explain_opts o[3];
+    vitx_map *maps[3];
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    size_t cut = 0;
+    for (int j = 0; j < 3; j++) {
+        o[j] = explain_text(&p, "legrad", j < 2 ? p.labels[2] : "a photo of a");
+        o[j].layer = o[j].head = VITX_ALL;
+    }
+    o[1].set = set;
+    o[1].set_count = 1;
+    ck_ok(vitx_explain_many(maps, p.c, (const vitx_image *const[]){p.image}, 1, o, 3));
+    ck_ok(vitx_map_get_info(&info, maps[0]));
+    const size_t planes = (size_t)(info.shape[0] * info.shape[1]);
+    const size_t n = (size_t)(info.shape[2] * info.shape[3]);
+    for (size_t k = 0; k < planes; k++) {
+        const float *plain = vitx_map_values(maps[0]) + k * n,
+                    *found = vitx_map_values(maps[1]) + k * n,
+                    *prompt = vitx_map_values(maps[2]) + k * n;
+        float low = INFINITY, high = -INFINITY;
+        for (size_t j = 0; j < n; j++) {
+            low = fminf(low, prompt[j]);
+            high = fmaxf(high, prompt[j]);
+        }
+        for (size_t j = 0; j < n; j++) {
+            const bool above = (prompt[j] - low) / (high - low) > 0.4F;
+            ck_assert(above ? found[j] == 0 : found[j] == plain[j]);
+            cut += above;
+        }
+    }
+    ck_assert(planes >= 4 && cut >= planes && cut < planes * n);
+    for (int j = 0; j < 3; j++)
+        vitx_map_free(maps[j]);
+    close_pair(&p);
+}
+END_TEST
+
+/* Options that need more than what is given. */
+START_TEST(test_words__bad_options_for_texts)
+{
+    static const char *const corrected[] = {"correction=0.8"}, *const high[] = {"correction=1.5"},
+                             *const denoised[] = {"denoise=0.5"}, *const smoothed[] = {"smooth=1"},
+                             *const bare[] = {"norm=drop"}, *const odd[] = {"keys=rows"};
+    pair p = open_pair("clip"), other = open_pair("siglip");
+    float vector[24] = {1};
+    vitx_label_set *set = set_of(p.texts, labels_of(&p), LABELS, NULL, NULL);
+    vitx_explain_opts o = explain_text(&p, "legrad", p.labels[0]);
+    o.set_count = 1;
+    o.set = bare;
+    refuse_map(&p, &o, "a head that pools by attention");
+    o.set = high;
+    refuse_map(&p, &o, "a number from 0 to 1 is expected");
+    o.set = corrected;
+    o.text = NULL;
+    o.vector = vector;
+    o.vector_count = 24;
+    o.texts = other.texts;
+    refuse_map(&p, &o, "the texts' vectors have 32 numbers, the model's outputs are 24");
+    o.texts = NULL;
+    refuse_map(&p, &o, "there is no text tower");
+    o = explain_text(&p, "maskclip", p.labels[0]);
+    o.set_count = 1;
+    o.set = denoised;
+    refuse_map(&p, &o, "denoise compares the cosines of a text and others, and no texts");
+    o.versus_text = p.labels[1];
+    refuse_map(&p, &o, "no texts to be told from are given");
+    o.versus_text = NULL;
+    o.among = set;
+    o.score = VITX_SCORE_DOT;
+    o.set = smoothed;
+    refuse_map(&p, &o, "of a text and others, and the score is another");
+    o.score = VITX_SCORE_AUTO;
+    o.set = odd;
+    refuse_map(&p, &o, "one of channels|patches");
+    vitx_label_set_free(set);
+    close_pair(&other);
+    close_pair(&p);
+}
+END_TEST
+
 START_TEST(test_words__bad_texts_to_be_told_from)
 {
     pair p = open_pair("clip"), other = open_pair("siglip");
@@ -1196,6 +1351,28 @@ END_TEST
 
 /* ------------------------------------------------------------------ allocations ------------ */
 
+/* Two maps whose methods ask the text tower themselves, or compare texts. */
+static int compare_texts(vitx_context *c, vitx_texts *texts, const vitx_image *image,
+                         const vitx_label_set *among)
+{
+    static const char *const corrected[] = {"correction=0.8"};
+    static const char *const refined[] = {"denoise=0.1", "smooth=1"};
+    vitx_explain_opts o[2] = {VITX_EXPLAIN_OPTS_INIT, VITX_EXPLAIN_OPTS_INIT};
+    vitx_map *maps[2] = {NULL, NULL};
+    for (int j = 0; j < 2; j++) {
+        o[j].texts = texts;
+        o[j].text = "a cat";
+        o[j].method = j ? "maskclip" : "legrad";
+        o[j].set = j ? refined : corrected;
+        o[j].set_count = j + 1;
+    }
+    o[1].among = among;
+    const int status = vitx_explain_many(maps, c, &image, 1, o, 2);
+    vitx_map_free(maps[0]);
+    vitx_map_free(maps[1]);
+    return status;
+}
+
 /* Open both towers, classify, explain, words, all with memory that is counted. */
 static int use_all(vitx_context *c, vitx_texts *texts, const vitx_image *image, const char *cache)
 {
@@ -1221,6 +1398,8 @@ static int use_all(vitx_context *c, vitx_texts *texts, const vitx_image *image, 
         status = vitx_classify_texts(c, &image, 1, set, top, 2);
     if (status == VITX_OK)
         status = vitx_explain(&map, c, image, &eo);
+    if (status == VITX_OK)
+        status = compare_texts(c, texts, image, set);
     if (status == VITX_OK)
         status = vitx_explain_words(&words, texts, c, image, &wo);
     vitx_words_free(words);
@@ -1387,6 +1566,9 @@ static Suite *words_suite(void)
     tcase_add_test(t, test_words__bad_labels);
     tcase_add_test(t, test_words__bad_texts_to_explain);
     tcase_add_loop_test(t, test_words__among_texts, 0, 4);
+    tcase_add_loop_test(t, test_words__maps_are_what_the_formulas_give, 0, 2);
+    tcase_add_loop_test(t, test_words__planes_are_corrected_one_by_one, 0, 2);
+    tcase_add_test(t, test_words__bad_options_for_texts);
     tcase_add_test(t, test_words__bad_texts_to_be_told_from);
     tcase_add_test(t, test_words__bad_words);
     tcase_add_test(t, test_words__the_models_key_holds);

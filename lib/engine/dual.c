@@ -173,6 +173,8 @@ int vx_dual_block(vitx_context *c, const vx_dual *d, int layer, const vx_far *no
 
 /* ------------------------------------------------------------------ answers to tokens ------- */
 
+enum { KEYS = 1, VALUES = 2 }; /* parts of qkv */
+
 /* clang-format off */
 /* The pooling head of tokens [m,D] that attend to nothing but themselves: what it attends to is
  * their value. */
@@ -187,21 +189,29 @@ static void pool_values(const vx_run *f, const vx_far *tokens)
     vx_pool_forward(f, &b);
 }
 
+/* to = [norm] x, x [m,D] */
+static void final_norm(const vx_run *f, vx_rows to, vx_rows x)
+{
+    const int D = f->width, m = f->batch;
+    const bool norm = f->w->norm_w != NULL, there = x.at == to.at;
+
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y = to.at, .ldy = to.ld, .x = x.at, .ldx = x.ld, .weight = f->w->norm_w,
+        .bias = f->w->norm_b, .eps = f->arch->eps, .rms = f->arch->rms, .m = norm ? m : 0,
+        .n = D});
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = to.at, .ldy = to.ld, .x = x.at, .ldx = x.ld, .m = norm || there ? 0 : m, .n = D,
+        .scale = 1});
+}
+
 /* [norm]; what the head reads of a token; [fc_norm], head, probabilities: of x [m,D]. */
 static void answer(const vx_run *f, vx_rows x)
 {
     const int D = f->width, W = vx_arch_pooled(f->arch), m = f->batch;
-    const bool map = f->arch->pool == VX_POOL_MAP, norm = f->w->norm_w != NULL;
+    const bool map = f->arch->pool == VX_POOL_MAP;
     vx_far *pooled = f->act->pooled, *to = map ? f->act->normed : pooled;
-    const int ld = map ? D : W;
-    const bool there = x.at == to;
 
-    f->ops->layernorm(f->dev, &(vx_layernorm){
-        .y = to, .ldy = ld, .x = x.at, .ldx = x.ld, .weight = f->w->norm_w, .bias = f->w->norm_b,
-        .eps = f->arch->eps, .rms = f->arch->rms, .m = norm ? m : 0, .n = D});
-    f->ops->copy_rows(f->dev, &(vx_copy_rows){
-        .y = to, .ldy = ld, .x = x.at, .ldx = x.ld, .m = norm || there ? 0 : m, .n = D,
-        .scale = 1});
+    final_norm(f, (vx_rows){to, map ? D : W}, x);
     if (map)
         pool_values(f, to);
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
@@ -210,8 +220,8 @@ static void answer(const vx_run *f, vx_rows x)
     vx_answer_forward(f);
 }
 
-/* The values of the last block's attention, in the place of what it gives. */
-static void values(const vx_run *f, const vx_far *norm1)
+/* Part `part` of q, k and v of the last block's attention, in the place of what it gives. */
+static void part_of_last(const vx_run *f, const vx_far *norm1, int part)
 {
     const int A = f->attention_width, m = f->batch;
     f->ops->linear(f->dev, &(vx_linear){
@@ -219,8 +229,8 @@ static void values(const vx_run *f, const vx_far *norm1)
         .w = &f->w->blocks[f->arch->depth - 1].qkv, .m = m});
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y_n = vx_attended(f, m), .ldy = A,
-        .x_n = vx_run_at(f, f->act->wide, 2 * (size_t)A), .ldx = 3 * A, .m = m, .n = A,
-        .scale = 1});
+        .x_n = vx_run_at(f, f->act->wide, (size_t)part * (size_t)A), .ldx = 3 * A, .m = m,
+        .n = A, .scale = 1});
 }
 
 /* The last block of x from there on. */
@@ -239,18 +249,24 @@ static vx_rows rest_of_block(const vx_run *f, const vx_far *x, const vx_far *nor
 }
 /* clang-format on */
 
+/* A token of the last block is a sequence of its own. */
+static vx_pass pass_of(const vitx_context *c, int n)
+{
+    return (vx_pass){.act = &c->channels.act,
+                     .batch = n,
+                     .starts = c->channels.starts,
+                     .first = c->arch.depth - 1,
+                     .attended = true};
+}
+
 int vx_answers(vitx_context *c, vx_answers_to what, const vx_far *x, const vx_far *norm1, int n)
 {
-    const vx_pass pass = {.act = &c->channels.act,
-                          .batch = n,
-                          .starts = c->channels.starts,
-                          .first = c->arch.depth - 1,
-                          .attended = true};
+    const vx_pass pass = pass_of(c, n);
     const vx_run f = vx_run_of(c, &pass);
     const int D = f.width;
     vx_rows rows = {(vx_far *)x, D};
     if (what != VX_ANSWERS_TOKENS)
-        values(&f, norm1);
+        part_of_last(&f, norm1, VALUES);
     if (what == VX_ANSWERS_BLOCK)
         rows = rest_of_block(&f, x, norm1);
     if (what == VX_ANSWERS_VALUES) {
@@ -259,4 +275,34 @@ int vx_answers(vitx_context *c, vx_answers_to what, const vx_far *x, const vx_fa
     }
     answer(&f, rows);
     return vx_context_answers(c, pass.act, n);
+}
+
+/* clang-format off */
+/* The keys of a pooling head for x [m,D], to `to`. */
+static void pool_keys(const vx_run *f, vx_far *to, const vx_far *x)
+{
+    const int D = f->width, m = f->batch;
+    vx_narrow *k = vx_run_at(f, f->act->wide, (size_t)D); /* behind it its v */
+
+    final_norm(f, (vx_rows){f->act->normed, D}, (vx_rows){(vx_far *)x, D});
+    f->ops->linear(f->dev, &(vx_linear){
+        .y_n = k, .ldy = 3 * D, .x = f->act->normed, .ldx = D, .w = &f->w->pool.kv, .m = m});
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = to, .ldy = D, .x_n = k, .ldx = 3 * D, .m = m, .n = D, .scale = 1});
+}
+/* clang-format on */
+
+int vx_answers_keys(vitx_context *c, float *out, const vx_far *x, const vx_far *norm1, int n)
+{
+    const vx_pass pass = pass_of(c, n);
+    const vx_run f = vx_run_of(c, &pass);
+    vx_far *keys = f.act->x;
+    if (f.arch->pool == VX_POOL_MAP) {
+        pool_keys(&f, keys, x);
+    } else {
+        part_of_last(&f, norm1, KEYS);
+        project(&f, pass.first, (vx_rows){keys, f.width}, NULL, vx_attended(&f, n), f.act->normed,
+                n);
+    }
+    return vx_context_read(c, out, keys, (size_t)n * (size_t)f.width * sizeof *out);
 }

@@ -60,5 +60,9 @@ typedef enum vx_answers_to {
  * VITX_FORMAT, VITX_DEVICE.
  */
 int vx_answers(vitx_context *c, vx_answers_to what, const vx_far *x, const vx_far *norm1, int n);
+/* What n tokens are found by, to out [n,D] on the host: proj(k) of the last block, k of norm1; of a
+ * pooling head its k, of x, what that block puts out. k is what the product gives, as above. n as
+ * above. VITX_DEVICE. */
+int vx_answers_keys(vitx_context *c, float *out, const vx_far *x, const vx_far *norm1, int n);
 
 #endif

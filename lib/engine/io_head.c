@@ -154,8 +154,8 @@ vx_head_grad_io vx_head_grad_io_of(const vx_run *f)
 
 vx_own_io vx_own_io_of(const vx_run *f, int layer)
 {
-    const bool last = layer == f->arch->depth - 1, norm = f->w->norm_w != NULL,
-               map = f->arch->pool == VX_POOL_MAP;
+    const bool last = layer == f->arch->depth - 1, map = f->arch->pool == VX_POOL_MAP,
+               norm = f->w->norm_w != NULL && !(map && f->pass->bare);
     const vx_far *tokens = last ? f->plan->last_x : f->plan->blocks[layer + 1].kept.x;
     const int means = map ? 0 : f->batch;
     vx_own_io o = {.tokens = tokens,

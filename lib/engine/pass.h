@@ -48,6 +48,7 @@ typedef struct vx_pass {
     /* The backward pass: where it begins and ends; gradients a picture, 0: the plan's. */
     vx_end from, to;
     int targets;
+    bool bare; /* vx_pass_answer: a pooling head reads the tokens without the norm before it */
     const vx_arch *arch; /* in place of the context's: the same, but for how its head pools; or
                           * NULL */
 } vx_pass;

@@ -1,6 +1,8 @@
 /* explain/dense.c: see dense.h. */
 #include "explain/dense.h"
 
+#include <string.h>
+
 #include "engine/channels.h"
 #include "engine/dual.h"
 
@@ -86,26 +88,47 @@ static double product(const vx_job *job, const float *vector, const float *answe
     return vx_target_value(t, answer, NULL);
 }
 
-/* Answers to the patch tokens, as many at once as there is room for. */
-static int fill(const vx_job *job, vitx_map *map, vx_answers_to what, const vx_far *x,
-                const vx_far *norm1, const float *with)
+/* n patch tokens that are asked at once, and which is the first. */
+typedef struct part {
+    int first, n;
+    const vx_far *x, *norm1;
+} part;
+
+/* From `first` on, as many as there is room for; n is 0 behind the last. */
+static part part_of(const vx_job *job, const vx_dense_of *of, int first)
 {
     const vx_arch *a = job->arch;
     const int patches = vx_arch_tokens(a) - a->prefix, step = vx_channels_at_once(job->context);
-    const size_t classes = (size_t)a->classes, width = (size_t)a->width;
+    const size_t at = ((size_t)a->prefix + (size_t)first) * (size_t)a->width;
+    return (part){first, patches - first < step ? patches - first : step, of->x + at,
+                  of->norm1 ? of->norm1 + at : NULL};
+}
+
+static vx_answers_to what_of(const vx_dense_of *of)
+{
+    return !of->norm1 ? VX_ANSWERS_TOKENS : of->residual ? VX_ANSWERS_BLOCK : VX_ANSWERS_VALUES;
+}
+
+/* The map's values for one part, of what has been answered. */
+static void take_scores(vitx_map *map, const vx_job *job, part p, const float *with)
+{
+    const size_t classes = (size_t)job->arch->classes;
     const vx_host_side *host = &job->context->channels.act.host;
-    for (int first = 0; first < patches; first += step) {
-        const int n = patches - first < step ? patches - first : step;
-        const size_t at = ((size_t)a->prefix + (size_t)first) * width;
-        VX_TRY(vx_answers(job->context, what, x + at, norm1 ? norm1 + at : NULL, n));
-        for (int p = 0; p < n; p++) {
-            const float *answer = host->logits + (size_t)p * classes;
-            const double score = with ? product(job, with, answer)
-                                      : vx_target_value(vx_map_target(map), answer,
-                                                        host->probabilities + (size_t)p * classes);
-            vx_map_saw(map, score);
-            map->values[first + p] = (float)score;
-        }
+    for (int k = 0; k < p.n; k++) {
+        const float *answer = host->logits + (size_t)k * classes;
+        const double score = with ? product(job, with, answer)
+                                  : vx_target_value(vx_map_target(map), answer,
+                                                    host->probabilities + (size_t)k * classes);
+        vx_map_saw(map, score);
+        map->values[p.first + k] = (float)score;
+    }
+}
+
+static int fill(const vx_job *job, vitx_map *map, const vx_dense_of *of, const float *with)
+{
+    for (part p = part_of(job, of, 0); p.n > 0; p = part_of(job, of, p.first + p.n)) {
+        VX_TRY(vx_answers(job->context, what_of(of), p.x, p.norm1, p.n));
+        take_scores(map, job, p, with);
     }
     return VITX_OK;
 }
@@ -115,16 +138,29 @@ int vx_dense_run(const vx_job *job, int i, vitx_map *map, int blocks, vx_sharpne
 {
     vx_dual dual;
     VX_TRY(run_stream(&dual, job, i, blocks, sharpness));
-    return fill(job, map, VX_ANSWERS_TOKENS, dual.stream, NULL, with);
+    return fill(job, map, &(vx_dense_of){.x = dual.stream}, with);
 }
 
-int vx_dense_tokens(const vx_job *job, vitx_map *map, const vx_far *x)
+int vx_dense_map(const vx_job *job, vitx_map *map, const vx_dense_of *of)
 {
-    return fill(job, map, VX_ANSWERS_TOKENS, x, NULL, NULL);
+    return fill(job, map, of, NULL);
 }
 
-int vx_dense_values(const vx_job *job, vitx_map *map, const vx_far *x, const vx_far *norm1,
-                    bool residual)
+int vx_dense_answers(float *out, const vx_job *job, const vx_dense_of *of)
 {
-    return fill(job, map, residual ? VX_ANSWERS_BLOCK : VX_ANSWERS_VALUES, x, norm1, NULL);
+    const size_t classes = (size_t)job->arch->classes;
+    for (part p = part_of(job, of, 0); p.n > 0; p = part_of(job, of, p.first + p.n)) {
+        VX_TRY(vx_answers(job->context, what_of(of), p.x, p.norm1, p.n));
+        memcpy(out + (size_t)p.first * classes, job->context->channels.act.host.logits,
+               (size_t)p.n * classes * sizeof *out);
+    }
+    return VITX_OK;
+}
+
+int vx_dense_keys(float *out, const vx_job *job, const vx_dense_of *of)
+{
+    const size_t width = (size_t)job->arch->width;
+    for (part p = part_of(job, of, 0); p.n > 0; p = part_of(job, of, p.first + p.n))
+        VX_TRY(vx_answers_keys(job->context, out + (size_t)p.first * width, p.x, p.norm1, p.n));
+    return VITX_OK;
 }

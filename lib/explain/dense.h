@@ -31,11 +31,19 @@ int vx_dense_prepare(vx_job *job, vx_plan *need, int blocks, vx_sharpness *sharp
 int vx_dense_run(const vx_job *job, int i, vitx_map *map, int blocks, vx_sharpness *sharpness,
                  const float *with);
 
-/* The map of patch tokens of x [T,D] as they are. The job has channels (vx_job). */
-int vx_dense_tokens(const vx_job *job, vitx_map *map, const vx_far *x);
-/* The map of what the last block makes of its input x and norm1 [T,D] if every token attends to
- * itself alone; without `residual` of what its attention gives then. */
-int vx_dense_values(const vx_job *job, vitx_map *map, const vx_far *x, const vx_far *norm1,
-                    bool residual);
+/* Patch tokens whose answers are asked for. The job has channels (vx_job). */
+typedef struct vx_dense_of {
+    const vx_far *x;     /* [T,D] the tokens as they are; with norm1 the input of the last block */
+    const vx_far *norm1; /* [T,D] or NULL. Then it is about what the last block makes of both if
+                          * every token attends to itself alone ... */
+    bool residual;       /* ... or, without it, what its attention gives then */
+} vx_dense_of;
+
+/* Their map. */
+int vx_dense_map(const vx_job *job, vitx_map *map, const vx_dense_of *of);
+/* The head's answers themselves, [P,classes] on the host. */
+int vx_dense_answers(float *out, const vx_job *job, const vx_dense_of *of);
+/* What they are found by (vx_answers_keys), [P,D] on the host. */
+int vx_dense_keys(float *out, const vx_job *job, const vx_dense_of *of);
 
 #endif

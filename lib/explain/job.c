@@ -258,9 +258,11 @@ static vx_pass pass_of(const vx_job *job, int n)
     return (vx_pass){.act = &c->act, .plan = &c->need, .batch = n};
 }
 
-int vx_job_answer(const vx_job *job, int n, int layer, float *logits, float *probabilities)
+int vx_job_answer(const vx_job *job, int n, int layer, bool bare, float *logits,
+                  float *probabilities)
 {
-    const vx_pass pass = pass_of(job, n);
+    vx_pass pass = pass_of(job, n);
+    pass.bare = bare;
     vx_pass_answer(job->context, &pass, layer);
     return vx_context_read_answers(job->context, pass.act, logits, probabilities, n);
 }

@@ -152,9 +152,11 @@ int vx_job_read(const vx_job *job, float *host, const vx_far *device, size_t flo
 /* Host to device. The host's floats stay as they are until the next vx_job_read. */
 void vx_job_write(const vx_job *job, vx_far *device, const float *host, size_t floats);
 /* LeGrad's two steps for the batch's n pictures (vx_pass_answer in engine/pass.h): the head's
- * answer to block `layer` alone, [n,classes] each, to the host; then, from its gradients
- * [n,classes] on the host, the gradient of that block's attention. */
-int vx_job_answer(const vx_job *job, int n, int layer, float *logits, float *probabilities);
+ * answer to block `layer` alone, [n,classes] each, to the host (bare: a pooling head's, without the
+ * norm before it); then, from its gradients [n,classes] on the host, the gradient of that block's
+ * attention. */
+int vx_job_answer(const vx_job *job, int n, int layer, bool bare, float *logits,
+                  float *probabilities);
 int vx_job_answer_backward(const vx_job *job, int n, int layer, const float *cotangents);
 /* task(arg, i, worker) for i = 0..count-1, shared by the context's threads, in no order. */
 void vx_job_parallel(const vx_job *job, void (*task)(void *arg, int i, int worker), void *arg,

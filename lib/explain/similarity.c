@@ -43,6 +43,15 @@ static int check_among(const vitx_label_set *set, int count)
     return VITX_OK;
 }
 
+static int check_units(const vitx_texts *texts, int count)
+{
+    if (vx_words_units(texts) != count)
+        return vx_fail(VITX_INVALID,
+                       "the texts' vectors have %d numbers, the model's outputs are %d",
+                       vx_words_units(texts), count);
+    return VITX_OK;
+}
+
 /* What the options may not say together. */
 static int check(const vitx_explain_opts *o)
 {
@@ -157,10 +166,8 @@ int vx_similarity_prepare(vx_similarity *out, vitx_context *c, const vitx_explai
     VX_TRY(check(o));
     if (!has_vector(o))
         return VITX_OK;
-    if (o->text && vx_words_units(o->texts) != count)
-        return vx_fail(VITX_INVALID,
-                       "the texts' vectors have %d numbers, the model's outputs are %d",
-                       vx_words_units(o->texts), count);
+    if (o->text)
+        VX_TRY(check_units(o->texts, count));
     if (o->vector && o->vector_count != count)
         return vx_fail(VITX_INVALID, "a vector of %d numbers: the model's outputs are %d",
                        o->vector_count, count);
@@ -203,6 +210,12 @@ int vx_similarity_run(vitx_context *c, vx_similarity *list)
                 VX_TRY(set_vector(other, c->act.host.logits, c->arch.classes));
     }
     return vx_size_return(c, height, width);
+}
+
+int vx_similarity_vector(float *out, int units, vitx_texts *texts, const char *text)
+{
+    VX_TRY(check_units(texts, units));
+    return vx_words_vector(out, texts, text);
 }
 
 int vx_similarity_of_text(double *out, vitx_texts *texts, const char *text, const float *outputs)

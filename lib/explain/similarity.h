@@ -36,6 +36,9 @@ int vx_similarity_pictures(const vx_similarity *list);
  * memory may not be laid out for it (vx_size_reserve). */
 int vx_similarity_run(vitx_context *c, vx_similarity *list);
 
+/* The vector [units] of a text that a method needs itself, of length 1. VITX_INVALID: the text
+ * tower's vectors have another length. */
+int vx_similarity_vector(float *out, int units, vitx_texts *texts, const char *text);
 /* The cosine of outputs and a text. */
 int vx_similarity_of_text(double *out, vitx_texts *texts, const char *text, const float *outputs);
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 import make_vectors
-from make_vectors import MODELS, Case, Job, Tower
+from make_vectors import MODELS, Case, Job, Tower, over_range
 
 CLIP, SIGLIP = "clip-open-clip", "siglip-hf"
 
@@ -23,10 +23,6 @@ def job_of(name, line):
 def report(what, found, expected):
     found, expected = (np.asarray(a.detach() if torch.is_tensor(a) else a) for a in (found, expected))
     print(f"{what}: {np.abs(found - expected).max() / np.abs(expected).max():.1e}")
-
-
-def over_range(m):
-    return (m - m.min()) / (m.max() - m.min())
 
 
 def module_at(path, name, **stand_ins):
@@ -86,11 +82,14 @@ def legrad(folder):
     siglip(LeWrapper)
 
 
+def other_vectors(job, count):
+    vectors = torch.stack([torch.cos(torch.arange(len(job.vector)) * (j + 2.0)).double() for j in range(count)])
+    return vectors / vectors.norm(dim=-1, keepdim=True)
+
+
 def siglip(wrapper):
-    """Their pooling head reads block outputs without the norm, so the formula does here."""
-    job = job_of(SIGLIP, "legrad score=cosine")
+    job = job_of(SIGLIP, "legrad score=cosine norm=drop")
     t = job.tower
-    t.norm = lambda x: x
     expected = make_vectors.legrad(job)
 
     class Pool(torch.nn.Module):
@@ -111,6 +110,15 @@ def siglip(wrapper):
         with mock.patch("legrad.wrapper.min_max", lambda m: m):
             total = total + wrapper.compute_legrad_siglip(fake, job.vector[None], apply_correction=False)[0, 0]
     report("LeGrad SigLIP", total, expected)
+    visual = types.SimpleNamespace(trunk=types.SimpleNamespace(blocks=blocks, attn_pool=pool))
+    job.prompt = other_vectors(job, 1)[0]
+    for share in (0.8, 0.3):
+        fake = types.SimpleNamespace(visual=visual, starting_depth=0, patch_size=1, zero_grad=lambda: None,
+                                     empty_embedding=job.prompt[:, None], _init_empty_embedding=lambda: None)
+        shown = wrapper.compute_legrad_siglip(fake, job.vector[None], correction_threshold=share)[0, 0]
+        job.case.set["correction"] = share
+        corrected = make_vectors.legrad(job)
+        report(f"LeGrad SigLIP, correction={share}, {(corrected != expected).sum()} patches", shown, over_range(corrected))
 
 
 def maskclip(folder):
@@ -130,10 +138,20 @@ def maskclip(folder):
     attn.attn = block.attn
     layer = types.SimpleNamespace(norm1=block.ln_1, norm2=block.ln_2, attn=attn,
                                   ffn=lambda y, identity=None: block.mlp(y) if identity is None else identity + block.mlp(y))
-    v = vit.TransformerEncoderLayer.forward(layer, job.recorded[-1]["x"].detach(), return_qkv=True)[3]
+    _, _, k, v = vit.TransformerEncoderLayer.forward(layer, job.recorded[-1]["x"].detach(), return_qkv=True)
     feat = (job.tower.norm(v)[:, 1:] @ job.tower.model.proj).transpose(1, 2).unflatten(-1, job.tower.grid)
     fake = types.SimpleNamespace(text_embeddings=job.vector[None])
     report("MaskCLIP", head.MaskClipHead.cls_seg(fake, feat)[0, 0], make_vectors.maskclip(job))
+    job.others, job.other_scale = other_vectors(job, 5), 100
+    fake = types.SimpleNamespace(text_embeddings=torch.cat([job.vector[None], job.others]))
+    most = float((100 * head.MaskClipHead.cls_seg(fake, feat)).softmax(1)[:, 0].max())
+    below, above = round(most / 2, 6), round(min(2 * most, 1), 6)  # the map's own text is in, and out
+    for denoise, smooth in ((below, 0), (above, 0), (0, 1.0), (0, 0.5), (below, 1.0), (below, 0.5)):
+        fake.pd_thresh, fake.ks_thresh = denoise, smooth
+        found = head.MaskClipHead.refine_output(fake, head.MaskClipHead.cls_seg(fake, feat), k[:, 1:])
+        job.case.set.update(denoise=denoise, smooth=smooth)
+        out = int((found[0].flatten(1).amax(1) <= (0 if smooth else -100)).sum())
+        report(f"MaskCLIP, pd_thresh={denoise} ks_thresh={smooth}, {out} texts out", found[0, 0], make_vectors.maskclip(job))
 
 
 def gscorecam(folder):
@@ -172,8 +190,7 @@ def clip_es(folder):
     utils = module_at(root / "utils.py", "clip_es_utils")
     job = job_of(CLIP, "clip-es score=cosine")
     t, last, depth = job.tower, job.recorded[-1], job.depth
-    vectors = torch.stack([job.vector] + [torch.cos(torch.arange(len(job.vector)) * (j + 2.0)).double() for j in range(3)])
-    vectors = vectors / vectors.norm(dim=-1, keepdim=True)
+    vectors = torch.cat([job.vector[None], other_vectors(job, 3)])
 
     class Last(torch.nn.Module):
         def __init__(self):

@@ -82,6 +82,7 @@ class Tower:
             return rest(head.attention.out_proj((p @ v).transpose(1, 2).flatten(2)))[:, 0]
 
         self.pool, self.pool_attention, self.head = pool, probabilities, lambda x: x
+        self.key = lambda x: F.linear(x, weights()[0][1], weights()[1][1])
         self.value = lambda x: rest(head.attention.out_proj(F.linear(x, weights()[0][2], weights()[1][2])))
 
     def from_open_clip(self, folder):
@@ -195,10 +196,27 @@ class Job:
 def maskclip(job):
     t, last = job.tower, job.recorded[-1]
     if t.value is not None:
-        return job.map(job.score(t.each(last["out"])))
+        return job.map(refined(job, t.each(last["out"]), t.key(t.norm(last["out"]))[0, t.prefix:]))
     _, _, proj, rest = t.blocks[-1]
-    v = proj(t.join(last["v"]))
-    return job.map(job.score(t.each(v if job.case.get("residual", "keep") == "drop" else rest(last["x"] + v))))
+    v, k = proj(t.join(last["v"])), proj(t.join(last["k"]))
+    answers = t.each(v if job.case.get("residual", "keep") == "drop" else rest(last["x"] + v))
+    return job.map(refined(job, answers, k[0, t.prefix:]))
+
+
+def refined(job, answers, keys):
+    """Of a text among others (job.others, job.other_scale): without texts that are probable nowhere, and each patch that no
+    text is sure of mixed of those with like keys, [P,D]."""
+    denoise, smooth = (float(job.case.get(key, 0)) for key in ("denoise", "smooth"))
+    if not denoise and not smooth:
+        return job.score(answers)
+    cosines = unit(answers) @ torch.cat([job.vector[None], job.others]).T
+    if denoise:
+        cosines = torch.where((job.other_scale * cosines).softmax(-1).amax(0) < denoise, -100.0, cosines)
+    if not smooth:
+        return cosines[:, 0]
+    p = (job.other_scale * cosines).softmax(-1)
+    k = F.normalize(keys, dim=1 if job.case.get("keys", "channels") == "patches" else 0)
+    return torch.where(p.amax(-1) < smooth, k @ (k.T @ p[:, 0]), p[:, 0])
 
 
 def unit(x):
@@ -230,11 +248,27 @@ def surgery(job):
 # ------------------------------------------------------------------ gradients of the attention
 
 def legrad(job):
+    """correction: 0 where the map of job.prompt is above that share of its range."""
+    share = float(job.case.get("correction", 0))
+    values = legrad_of(job)
+    if share:
+        own, job.vector = job.vector, job.prompt
+        of_prompt = over_range(legrad_of(job))
+        job.vector = own
+        values = torch.where(of_prompt > share, 0.0, values)
+    return job.map(values)
+
+
+def over_range(m):
+    return (m - m.min()) / (m.max() - m.min())
+
+
+def legrad_of(job):
     t, sum_ = job.tower, 0
     for l in range(job.start(), job.depth):
         r = job.recorded[l]
         if t.value is not None:
-            x = t.norm(r["out"])
+            x = r["out"] if job.case.get("norm", "keep") == "drop" else t.norm(r["out"])
             p = t.pool_attention(x).detach().requires_grad_(True)
             g, = torch.autograd.grad(job.score(t.head(t.pool(x, p)))[0], p)
             sum_ = sum_ + g.clamp(min=0).mean(1)[0, 0]
@@ -242,7 +276,7 @@ def legrad(job):
         f = t.head(t.norm(r["out"].mean(1)))
         g, = torch.autograd.grad(job.score(f)[0], r["p"], retain_graph=True)
         sum_ = sum_ + g.clamp(min=0).mean((1, 2))[0, t.prefix:]
-    return job.map(sum_)
+    return sum_
 
 
 def generic(job):
@@ -355,6 +389,8 @@ maskclip score=cosine
 maskclip target=2
 legrad score=cosine
 legrad score=cosine start=-2
+legrad score=cosine norm=drop
+legrad target=2 norm=drop start=-1
 """
 AFFINITY = """
 clip-es score=cosine

@@ -11,7 +11,7 @@ The tokenizers are those of test/golden/text, and a small one of sentencepiece's
   words.txt     a line for each label: what each token carries: what goes into the first block times its
                 gradient of the cosine; the ids, a bar, the numbers
 computed in float64. clip-keys has the weights of clip twice in one file of PyTorch, under "model" and "model_ema", whose projections are
-those of clip times -1. The picture is ../../texts/picture.png.
+those of clip times -1. The picture is ../../texts/picture.png. make_text_maps.py adds maps.txt.
 """
 import json
 import os
