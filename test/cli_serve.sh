@@ -502,6 +502,11 @@ same_text() {
     diff "$folder/answer" "$folder/line" > "$folder/differ" || fail "$(cat "$folder/differ")"
 }
 same_text 'text=a+red+car' --text 'a red car'
+same_text 'text=a+red+car&set=correction=0.5' --text 'a red car' --set correction=0.5
+is 400 POST '/v1/explain?model=words&method=legrad&unit=3&set=correction=0.5' $picture
+has 'there is no text tower'
+is 400 POST '/v1/explain?model=words&method=maskclip&text=a+cat&set=smooth=1' $picture
+has 'no texts to be told from are given'
 same_text "text=$dog&versus=a+cat&score=dot" --text 一只狗 --versus 'a cat' --score dot
 is 200 POST "/v1/explain?model=words&method=legrad&text=$dog" $picture 'Accept: image/png'
 tag=$(sed -n 's/^ETag: \(.*\)\r$/\1/p' "$out")

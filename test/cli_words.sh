@@ -167,6 +167,22 @@ mv "$folder/among.json" "$folder/alone.json"
 among --among "@$folder/behind.txt" --among cat --among sky
 grep -q '"among":3' "$folder/among.json" || fail "not three texts: $(head -c 800 "$folder/among.json")"
 cmp -s "$folder/among.json" "$folder/alone.json" && fail "other texts change nothing"
+refined() { right explain -m "$clip" --method maskclip --text cat --among "@$folder/behind.txt" "$@" -o "$folder/refined.json" $picture; }
+refined
+grep -q '"among":null' "$folder/refined.json" || fail "texts that change nothing are told of"
+cp "$folder/refined.json" "$folder/plain.json"
+refined --set maskclip.denoise=0.01 --set maskclip.smooth=1
+grep -q '"among":2' "$folder/refined.json" || fail "not two texts: $(head -c 800 "$folder/refined.json")"
+cmp -s "$folder/refined.json" "$folder/plain.json" && fail "denoise and smooth change nothing"
+run explain -m "$clip" --method maskclip --text cat --among "@$folder/behind.txt" --set denoise=1 -o "$folder/refined.json" $picture
+gives 0
+err_has "nothing in the picture speaks for the text rather than for the others that it is told from"
+wrong "no texts to be told from are given" explain -m "$clip" --method maskclip --text cat --set denoise=0.5 -o "$folder/x.png" $picture
+wrong "the score is another" explain -m "$clip" --method maskclip --text cat --score dot --among dog --set smooth=1 -o "$folder/x.png" $picture
+right explain -m "$clip" --method legrad --text cat --set correction=0.5 -o "$folder/corrected.json" $picture
+wrong "there is no text tower" explain -m "$clip" --method legrad --unit 1 --set correction=0.5 -o "$folder/x.png" $picture
+wrong "norm=drop is for a head that pools by attention" explain -m "$clip" --method legrad --text cat --set norm=drop -o "$folder/x.png" $picture
+right explain -m $words/siglip --method legrad --text cat --set norm=drop --set correction=0.8 --set start=-2 -o "$folder/published.npy" $picture
 wrong "compare no texts" "${e[@]}" --text cat --among dog -o "$folder/x.png" $picture
 wrong "without --versus" explain -m "$clip" --method surgery --text cat --versus cow --among dog -o "$folder/x.png" $picture
 wrong "no text to be told from" explain -m "$clip" --method surgery --text cat --among cat -o "$folder/x.png" $picture
@@ -229,6 +245,15 @@ wrong "is for --score cosine or dot" eval -m $clip --method legrad --text cat --
 wrong "the model has classes" eval -m $model --method legrad --text cat $picture
 wrong "--text cannot be given" eval -m $clip --scenes 2 --words en --method legrad --text cat
 wrong "it needs --text" eval -m $clip --method legrad $picture
+wrong "--among is for --text or --words" eval -m $clip --method surgery --like $picture --among cat $picture
+wrong "--among is for --text or --words" eval -m $clip --method surgery --text cat --versus dog --among cow $picture
+wrong "compare no texts" eval -m $clip --method legrad --text cat --among dog $picture
+for others in '' '--among dog --among cow'; do
+    # shellcheck disable=SC2086
+    right eval -m $clip --method surgery --metric deletion --text cat $others --json $picture
+    cp "$out" "$folder/eval.${#others}"
+done
+cmp -s "$folder"/eval.* && fail "other texts change no curve"
 
 check "scenes asked for in words"
 for language in en zh; do
@@ -238,6 +263,8 @@ for language in en zh; do
 done
 right eval -m $clip --scenes 2 --words zh --method legrad,gem --metric insertion --costly 1
 out_has 'asked in words \(zh\), as "一颗星星"'
+right eval -m $clip --scenes 2 --words en --method maskclip --among 'a star' --among 'a cat' --set smooth=1 --metric pointing
+wrong "no texts to be told from are given" eval -m $clip --scenes 2 --words en --method maskclip --set smooth=1
 wrong "is for --scenes" eval -m $clip --words en --method legrad $picture
 wrong "the model has classes" eval -m $model --scenes 2 --words en --method legrad
 refused "--words en or zh" eval -m $clip --scenes 2 --method rollout

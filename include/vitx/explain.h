@@ -445,7 +445,8 @@ typedef struct vitx_method_info {
     int channels;                      /**< above 0: maps have a last axis of so many numbers per
                                             patch (unless an option says otherwise):
                                             vitx_map_info.channels                              */
-    int among;                         /**< nonzero: takes vitx_explain_opts.among              */
+    int among;                         /**< nonzero: takes vitx_explain_opts.among (maskclip passes
+                                            it over unless denoise or smooth is set)            */
 } vitx_method_info;
 
 #define VITX_METHOD_INFO_INIT VITX_SIZED(vitx_method_info)

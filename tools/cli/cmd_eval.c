@@ -83,6 +83,12 @@ static const struct option options[] = {
      AT(versus),
      .value = "TEXT",
      .help = "with --text: a text whose cosine is subtracted"},
+    {.name = "among",
+     .kind = OPTION_LIST,
+     AT(among),
+     .value = "TEXT|@FILE",
+     .help = "with --text or --words: other texts that it is told from, repeatable",
+     .more = "See explain --among."},
     {.name = "layer",
      .kind = OPTION_INT,
      AT(layer),
@@ -449,14 +455,25 @@ static int evaluate(struct eval_plan *plan, char **files, int count)
     return eval_curves_write(plan) == DONE ? p.c.status : SOME_FAILED;
 }
 
-/* The model, and the text tower that --words or --text asks. */
-static int open_model(struct session *session, const struct eval_settings *o)
+static int open_texts(struct eval_plan *plan)
 {
+    const struct eval_settings *o = plan->settings;
+    const int status = texts_open(&plan->session, &o->common);
+    return status == DONE && o->among.count
+               ? texts_named(&plan->among, &plan->session, &o->common, &o->among)
+               : status;
+}
+
+/* The model, and the text tower that --words or --text asks. */
+static int open_model(struct eval_plan *plan)
+{
+    const struct eval_settings *o = plan->settings;
+    struct session *session = &plan->session;
     const int status = session_open(session, &o->common);
     if (status != DONE || !o->common.words.wanted)
         return status;
     if (session->info.units)
-        return texts_open(session, &o->common);
+        return open_texts(plan);
     return o->text ? wrong_usage("--text: the model has classes; --target names one")
                    : wrong_usage("--words: the model has classes, which are asked for without it");
 }
@@ -474,7 +491,7 @@ static int run(const void *given, char **files, int count)
     settings.common.words.wanted = o->text || o->words != VITX_AUTO;
     int status = check_settings(&plan, files, count);
     if (status == DONE)
-        status = open_model(&plan.session, o);
+        status = open_model(&plan);
     if (status == DONE)
         status = eval_plan_methods(&plan);
     if (status == DONE)

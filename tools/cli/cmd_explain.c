@@ -99,9 +99,11 @@ static const struct option options[] = {
      .value = "TEXT|@FILE",
      .help = "with --text: other texts that it is told from, repeatable",
      .more =
-         "For methods that compare texts (surgery, clip-es): what else may be in the picture, or "
-         "behind things. A\n"
-         "file has one text a line. Default: the text is told from the empty one."},
+         "For methods that compare texts (surgery, clip-es, and maskclip with denoise or smooth): "
+         "what else may be\n"
+         "in the picture, or behind things. A file has one text a line. Default: surgery and "
+         "clip-es tell the\n"
+         "text from the empty one."},
     {.name = "vector",
      .kind = OPTION_TEXT,
      AT(vector),

@@ -17,7 +17,7 @@ enum { BLIND = 2 }; /* how many blind maps there are */
 
 struct eval_settings {
     struct common common;
-    struct list methods, metrics, set, boxes, texts;
+    struct list methods, metrics, set, boxes, texts, among;
     const char *target, *vector, *like, *versus, *mask, *other, *curves;
     const char *text; /* the one of `texts`, or NULL */
     int layer, score;
@@ -49,6 +49,7 @@ struct eval_plan {
     char coarse[32];              /* "step=N": of insertion and deletion over scenes */
     struct box *boxes;
     struct direction direction; /* in place of a target; that of all opts */
+    vitx_label_set *among;      /* of --among; NULL: none */
     struct table table;
     int target, methods, metrics;
 };

@@ -306,6 +306,8 @@ int eval_plan_create(struct eval_plan *plan)
         return WRONG_USAGE;
     if (o->versus && !o->text)
         return wrong_usage("--versus is for --text");
+    if (o->among.count && ((!o->text && o->words == VITX_AUTO) || o->versus))
+        return wrong_usage("--among is for --text or --words, without --versus");
     int status = choose_methods(&plan->method_names, &plan->settings->methods);
     if (status == DONE)
         status = leave_colours(plan);
@@ -322,6 +324,9 @@ static bool has_direction(const struct eval_settings *o)
     return o->vector || o->like || o->text || o->words != VITX_AUTO;
 }
 
+/* What stands in place of the text of each object until it is asked for. */
+static const char any_text[] = "a thing";
+
 /* --text, --versus, --vector and --like. */
 static int give_direction(struct eval_plan *plan)
 {
@@ -329,12 +334,12 @@ static int give_direction(struct eval_plan *plan)
     const struct direction_words words = {o->vector, o->like, o->score, 0, 0};
     const int status = direction_load(&plan->direction, &words, &plan->session, &o->common);
     direction_give(&plan->direction, plan->opts, plan->methods);
-    for (int i = 0; i < plan->methods && o->text; i++) {
+    for (int i = 0; i < plan->methods && plan->session.texts; i++) {
         plan->opts[i].texts = plan->session.texts;
-        plan->opts[i].text = o->text;
+        plan->opts[i].text = o->text ? o->text : any_text;
         plan->opts[i].versus_text = o->versus;
     }
-    return status;
+    return status == DONE ? give_among(plan->opts, plan->methods, plan->among) : status;
 }
 
 int eval_plan_methods(struct eval_plan *plan)
@@ -436,6 +441,7 @@ void eval_plan_free(struct eval_plan *plan)
     session_close(&plan->session);
     table_free(&plan->table);
     direction_free(&plan->direction);
+    vitx_label_set_free(plan->among);
     list_free(&plan->method_names);
     free(plan->opts);
     free(plan->sets);

@@ -299,6 +299,7 @@ static void fill_text(const struct explain_plan *plan, vitx_explain_opts *e, int
     const struct explain_settings *o = plan->settings;
     if (o->texts.count == 0)
         return;
+    e->texts = plan->session->texts;
     if (plan->stand_ins) {
         e->vector_count = plan->session->info.classes;
         e->vector = plan->stand_ins + (size_t)t * (size_t)e->vector_count;
@@ -306,7 +307,6 @@ static void fill_text(const struct explain_plan *plan, vitx_explain_opts *e, int
     }
     e->vector = NULL;
     e->vector_count = 0;
-    e->texts = plan->session->texts;
     e->text = o->texts.items[t];
     e->versus_text = o->versus;
 }
@@ -337,8 +337,6 @@ static void fill_one(const struct explain_plan *plan, vitx_explain_opts *e,
     e->layer = plan->settings->layer;
     e->head = plan->settings->head;
     e->query = plan->query;
-    if (m->among)
-        e->among = plan->among;
     if (m->uses_target) {
         e->score = (vitx_score)plan->score;
         e->versus = plan->versus;
@@ -362,16 +360,6 @@ static int gather_set(struct explain_plan *plan)
     return SOME_FAILED;
 }
 
-static int check_among(const struct explain_plan *plan)
-{
-    bool used = !plan->among;
-    for (int j = 0; j < plan->opts_count; j++)
-        used = used || plan->opts[j].among;
-    return used ? DONE
-                : wrong_usage("--among: the chosen methods compare no texts; surgery and "
-                              "clip-es do");
-}
-
 /* One entry of opts for each method and target; but a map that is the same for all classes is made
  * once, unless each class has a file of its own. */
 static int fill_opts(struct explain_plan *plan)
@@ -393,7 +381,7 @@ static int fill_opts(struct explain_plan *plan)
             fill_text(plan, &plan->opts[plan->opts_count++], t);
         }
     }
-    if (check_among(plan) != DONE)
+    if (give_among(plan->opts, plan->opts_count, plan->among) != DONE)
         return WRONG_USAGE;
     return give_set(plan->opts, plan->opts_count, &plan->set, &plan->sets);
 }

@@ -92,7 +92,13 @@ void warn_of_nothing(const vitx_map_info *map, const char *picture, const char *
     const double low = (double)map->min, high = (double)map->max;
     if (!map->nothing)
         return;
-    if (map->score == VITX_SCORE_COSINE && map->forwards == 0 && map->value > 0)
+    if (map->among > 0)
+        complain("warning",
+                 "%s: %s: nothing in the picture speaks for the text rather than for the %s told "
+                 "from, %s",
+                 picture, map->method, map->among > 1 ? "others that it is" : "other that it is",
+                 so);
+    else if (map->score == VITX_SCORE_COSINE && map->forwards == 0 && map->value > 0)
         complain("warning",
                  "%s: %s: the cosine is at its maximum, 1, where gradients are 0: the map is "
                  "rounding, %s; rise and occlusion run variants and show more",
@@ -150,6 +156,21 @@ int give_set(vitx_explain_opts *opts, int count, const struct list *set, const c
                 set->items[k]);
     }
     return DONE;
+}
+
+int give_among(vitx_explain_opts *opts, int count, const vitx_label_set *among)
+{
+    bool used = !among;
+    for (int i = 0; i < count && among; i++) {
+        vitx_method_info m;
+        if (method_find(&m, opts[i].method) != DONE)
+            return WRONG_USAGE;
+        opts[i].among = m.among ? among : NULL;
+        used = used || m.among;
+    }
+    return used ? DONE
+                : wrong_usage("--among: the chosen methods compare no texts; surgery, clip-es and "
+                              "maskclip do");
 }
 
 /* ------------------------------------------------------------------ all, all-fast ---------- */
