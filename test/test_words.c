@@ -2,6 +2,7 @@
  * test_words.c: texts beside pictures: labels, words and maps of texts against what transformers
  * answers in float64 (test/golden/words), the file that keeps labels' vectors, what is refused,
  * hostile texts, failing allocations, and threads that share a text tower. VX_TEST_THREADS
+ * VX_TEST_DEVICES
  */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
@@ -870,9 +871,13 @@ static int check_golden_map(pair *p, const vitx_label_set *set, char *line)
 START_TEST(test_words__maps_are_what_the_formulas_give)
 {
     enum { MOST_LINES = 32 };
-    const char *kind = _i ? "siglip" : "clip";
+    const char *kind = _i / 2 ? "siglip" : "clip";
     pair p = open_pair(kind);
+    vitx_context_opts co = VITX_CONTEXT_OPTS_INIT;
     char *text, *lines[MOST_LINES];
+    co.device = _i % 2 ? "ref" : "cpu";
+    vitx_context_free(p.c);
+    ck_ok(vitx_context_create(&p.c, p.model, &co));
     const int count = lines_of(lines, MOST_LINES, &text, kind, "maps.txt");
     vitx_label_set *set = set_of(p.texts, labels_of(&p), LABELS, NULL, NULL);
     char *copies[MOST_LINES];
@@ -1566,7 +1571,7 @@ static Suite *words_suite(void)
     tcase_add_test(t, test_words__bad_labels);
     tcase_add_test(t, test_words__bad_texts_to_explain);
     tcase_add_loop_test(t, test_words__among_texts, 0, 4);
-    tcase_add_loop_test(t, test_words__maps_are_what_the_formulas_give, 0, 2);
+    tcase_add_loop_test(t, test_words__maps_are_what_the_formulas_give, 0, 4);
     tcase_add_loop_test(t, test_words__planes_are_corrected_one_by_one, 0, 2);
     tcase_add_test(t, test_words__bad_options_for_texts);
     tcase_add_test(t, test_words__bad_texts_to_be_told_from);

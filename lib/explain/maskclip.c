@@ -1,6 +1,6 @@
 /*
- * explain/maskclip.c: MaskCLIP (Zhou, Loy & Dai 2022, sections 3.2 and 3.3): where no token of the
- * last block attends to another, each patch has an answer of its own.
+ * explain/maskclip.c: MaskCLIP (Zhou, Loy & Dai 2022, section 3.2): where no token of the last
+ * block attends to another, each patch has an answer of its own.
  *
  *     v = W_o (W_v norm1(x));  y = x + v;  y = y + mlp(norm2(y));  map_p = score of head(norm(y_p))
  *
@@ -16,9 +16,9 @@
  *     smooth=s:  q_p = softmax(scale s_p);  map_p = q_p0, or where max_c q_pc < s,
  *                map_p = sum_r w_pr q_r0,  w = K K^T
  *
- * K are the keys W_o (W_k norm1(x)) of the patches (of a pooling head its own keys), where each
- * channel has length 1 over the patches (keys=channels), as the authors' code has it, or each
- * patch's key has length 1 (keys=patches), as their paper says.
+ * K are the keys W_o (W_k norm1(x)) of the patches (of a pooling head its own keys). Each channel
+ * has length 1 over the patches (keys=channels), as the authors' code has it; or each patch's key
+ * has, so that w are cosines (keys=patches).
  *
  * As in chongzhou96/MaskCLIP @ 245d31f (mmseg/models/backbones/vit.py, decode_heads/
  * maskclip_head.py), which keeps residual and perceptron. Its settings of eps, activation and means
@@ -252,7 +252,7 @@ static const vitx_method_option options[] = {
      "take those of patches with like keys; 0: the map is of cosines"},
     {"keys", "channels", "channels|patches",
      "with smooth: what has length 1, each channel of the keys, as in the authors' code, or each "
-     "patch's key, as in the paper"},
+     "patch's key"},
 };
 
 const vx_method vx_method_maskclip = {
