@@ -58,6 +58,13 @@ for kind in clip chinese-clip siglip; do
     as_classify $kind -m "$words/$kind" "${labels[@]}"
 done
 
+check "labels of a file alone take the bundled pair, too"
+run batch --quiet --out alone --labels labels.txt in/one.png
+gives 0
+run classify --threads 1 --json --label 'a red star' --label "$star" --label 'a blue cat' in/one.png
+answers "$out" > second
+answers alone/*.predictions.jsonl | cmp -s - second || fail "other answers than classify's with --label"
+
 check "the same labels, given in another way, are the same plan"
 cp -r labels before
 batch --out labels -m "$pair" --labels labels.txt --label-cache cache.vitx in
@@ -223,6 +230,7 @@ same good.out bad.out
 b=(batch "${bundled[@]}" --out refused)
 wrong "--label, --labels and --template are for --do classify" "${b[@]}" --do embed "${labels[@]}" in
 wrong "--template needs labels" "${b[@]}" --template '{}' in
+wrong "no classes are texts here" "${b[@]}" -m "$pair" --label-cache cache.vitx in
 wrong "is empty" "${b[@]}" --label ' ' in
 wrong "--label TEXT gives it some" "${b[@]}" -m "$pair" --do classify in
 wrong "classes of its own" "${b[@]}" -m "$model" --label cat in

@@ -100,6 +100,7 @@ wrong 'it takes no pictures' serve $picture
 wrong 'HOST:PORT' serve -m $model --listen nowhere
 wrong 'HOST:PORT' serve -m $model --listen 127.0.0.1:99999
 wrong 'two models are called vit-timm' serve -m $model -m vit-timm=$model
+wrong 'no classes are texts here' serve --listen 127.0.0.1:0 -m test/golden/words/clip --label-cache "$folder/cache"
 check no such model
 run serve -m "$folder/none"
 gives 1
@@ -605,6 +606,12 @@ stop
 
 # Labels without -m are for the bundled pair.
 start --label 'a red circle' --label 'a blue square' --grace 0
+is 200 POST /v1/classify $one
+has '"model":{"name":"pair"'
+has '"label":"a red circle"'
+stop
+printf 'a red circle\na blue square\n' > "$folder/two"
+start --labels "$folder/two" --grace 0
 is 200 POST /v1/classify $one
 has '"model":{"name":"pair"'
 has '"label":"a red circle"'

@@ -105,6 +105,18 @@ cmp -s "$folder/first" "$out" || fail "another tokenizer's folder changes the an
 right classify -m "$folder/model" --text-model $clip --labels $labels $picture
 cmp -s "$folder/first" "$out" || fail "another text tower's folder changes the answer"
 
+check "labels of a file alone take the bundled pair, too"
+printf '%s\n' 'a red star' '一颗红色的星星' > "$folder/stars.txt"
+right classify --label 'a red star' --label 一颗红色的星星 $picture
+cp "$out" "$folder/first"
+right classify --labels "$folder/stars.txt" $picture
+cmp -s "$folder/first" "$out" || fail "not as with --label: $(cat "$out")"
+right classify --help
+out_has 'texts for the bundled pair'
+"$OUT/vitx-scenes" --classes | cut -f 1 > "$folder/names.txt" # explain knows no classes that are texts: they are names of the bundled model's classes
+right explain --labels "$folder/names.txt" --method rollout --json docs/images/scenes/one.png
+out_has '"label":"[0-9]*"'
+
 check "what is refused"
 # refused MESSAGE ARGUMENT...: status 1, one line
 refused() {
@@ -118,6 +130,10 @@ refused() {
     err_has "$message"
 }
 c=(classify -m "$clip")
+wrong "no classes are texts here" "${c[@]}" --label-cache "$folder/no.vitx" $picture
+seq 7 > "$folder/seven.txt"
+wrong "no classes are texts here" classify -m $model --labels "$folder/seven.txt" --label-cache "$folder/no.vitx" $picture
+right classify -m $model --labels "$folder/seven.txt" --label-cache no $picture
 wrong "is empty" "${c[@]}" --label '' $picture
 wrong "is empty" "${c[@]}" --label cat --label ' ' $picture
 wrong "needs at least one picture" "${c[@]}" --label cat

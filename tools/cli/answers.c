@@ -161,7 +161,10 @@ int answers_run(const struct answers *how, const void *settings, char **files, i
     const int batch = common->batch < count ? common->batch : count;
     struct work w = {.how = how, .settings = settings, .series = {files, count, batch}};
     int status = session_open(&w.session, common);
-    if (status == DONE && how->texts && labels_asked(&w.session, common))
+    const bool labels = status == DONE && how->texts && labels_asked(&w.session, common);
+    if (status == DONE)
+        status = check_label_cache(common, labels);
+    if (status == DONE && labels)
         status = labels_open_watched(&w.session, common, NULL);
     if (status == DONE)
         status = check_model(&w);

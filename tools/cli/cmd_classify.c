@@ -124,7 +124,11 @@ const struct command cmd_classify = {
         "SigLIP each probability stands alone,\nso none may fit; else they sum to 1.\n"
         "\n"
         "  vitx-cli classify -m clip --label 'a photo of a cat' --label 一张狗的照片 cat.jpg\n"
-        "  vitx-cli classify -m clip --labels animals.txt --template imagenet80 *.jpg",
+        "  vitx-cli classify -m clip --labels animals.txt --template imagenet80 *.jpg\n"
+        "\n"
+        "Without -m these options take the bundled pair of a picture and a text tower. For a model "
+        "with classes\n"
+        "--labels FILE has their names: -m is needed then.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

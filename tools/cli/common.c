@@ -40,7 +40,8 @@ const struct option common_options[] = {
      .help = "class names: one per line, or JSON",
      .more = "JSON is an array of names, an object from index to name or from name to index, or a "
              "config.json\n"
-             "of Hugging Face. Default: the model's config.json."},
+             "of Hugging Face. Default: the model's config.json. For classify, batch and serve the "
+             "lines may also be texts."},
     {.name = "text-model",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, words.model),

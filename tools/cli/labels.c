@@ -138,6 +138,16 @@ bool labels_asked(const struct session *session, const struct common *common)
            (common->labels && session->info.units);
 }
 
+int check_label_cache(const struct common *common, bool labels)
+{
+    const char *cache = common->words.cache;
+    if (labels || !cache || strcmp(cache, "no") == 0)
+        return DONE;
+    return wrong_usage("--label-cache %s: no classes are texts here; --label, or --labels for a "
+                       "model without classes, gives some",
+                       cache);
+}
+
 static int add_words(struct list *out, const struct list *given)
 {
     for (int i = 0; i < given->count; i++)

@@ -15,9 +15,17 @@
      .offset = offsetof(struct common, words.labels),                                              \
      .value = "TEXT",                                                                              \
      .help = "a class as a text, repeatable; for models with a text tower",                        \
-     .more =                                                                                       \
-         "Any words in any language that the model knows. Without -m: the bundled pair of a "      \
-         "picture and a\ntext tower. --labels FILE takes such texts from a file, one a line."},    \
+     .more = "Any words in any language that the model knows. Without -m: the bundled pair of a "  \
+             "picture and a\ntext tower."},                                                        \
+        {.name = "labels",                                                                         \
+         .kind = OPTION_TEXT,                                                                      \
+         .offset = offsetof(struct common, labels),                                                \
+         .value = "FILE",                                                                          \
+         .path = true,                                                                             \
+         .help = "such texts, one a line; for a model with classes: their names",                  \
+         .more = "Without -m: texts for the bundled pair. Names of classes may also be JSON: an "  \
+                 "array of names, an object from\nindex to name or from name to index, or a "      \
+                 "config.json of Hugging Face."},                                                  \
         {.name = "template",                                                                       \
          .kind = OPTION_LIST,                                                                      \
          .offset = offsetof(struct common, words.templates),                                       \
@@ -49,6 +57,9 @@ bool labels_asked(const struct session *session, const struct common *common);
 int labels_open(struct session *session, const struct common *common, char *digest);
 /* The same with a line of progress, and Ctrl-C: for a command that has no signals of its own. */
 int labels_open_watched(struct session *session, const struct common *common, char *digest);
+/* Refuses a --label-cache that would hold nothing; labels: whether there are classes that are
+ * texts. */
+int check_label_cache(const struct common *common, bool labels);
 /* Warns of a text that the tower cuts, unless --quiet; of several, and another one or NULL. */
 void warn_if_cut(const struct session *session, const struct common *common, const char *text);
 void warn_of_cuts(const struct session *session, const struct common *common,

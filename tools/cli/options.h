@@ -81,7 +81,7 @@ struct common {
     size_t budget, memory; /* memory 0: what the machine has */
     bool quiet, verbose;
     bool may_lack_language; /* a language without class names is no failure */
-    bool labels_may_be_texts; /* --labels of a model without classes are texts */
+    bool labels_may_be_texts; /* --labels are texts, but for a model with classes of its own */
     struct words words;
 };
 #define COMMON_DEFAULTS                                                                            \

@@ -77,7 +77,8 @@ static bool words_wanted(const struct common *common)
 
 const char *bundled_name(const struct common *common)
 {
-    return words_wanted(common) ? "pair" : "scenes";
+    const bool labels = common->labels && common->labels_may_be_texts;
+    return labels || words_wanted(common) ? "pair" : "scenes";
 }
 
 static int choose_model(struct session *session, const struct common *common)

@@ -50,6 +50,8 @@ static int choose_deeds(struct run *run)
                            "it has a text tower, and --do embed its embedding");
     if (labels && !run->classifies)
         return wrong_usage("--label, --labels and --template are for --do classify");
+    if (check_label_cache(&o->explain.common, labels) != DONE)
+        return WRONG_USAGE;
     if (run->embeds && !units)
         return wrong_usage("--do embed: the model answers with classes; --do classify");
     if (run->explains && o->explain.methods.count == 0)

@@ -146,9 +146,10 @@ static int open_tower(struct server *server, struct served *model)
 static int check_towers(const struct server *server, const struct serve_settings *o)
 {
     const char *cache = o->common.words.cache;
-    int towers = 0, classes = 0;
+    int towers = 0, classes = 0, labelled = 0;
     for (int i = 0; i < server->model_count; i++) {
         towers += server->models[i].session.texts != NULL;
+        labelled += server->models[i].session.labels != NULL;
         classes += !server->models[i].session.info.units;
     }
     if (towers == 0 && (texts_meant(&o->common) || (o->common.labels && classes == 0)))
@@ -157,7 +158,7 @@ static int check_towers(const struct server *server, const struct serve_settings
     if (towers > 1 && cache && strcmp(cache, "no") != 0)
         return wrong_usage("--label-cache %s: one file is for one model, and %d have text towers",
                            cache, towers);
-    return DONE;
+    return check_label_cache(&o->common, labelled > 0);
 }
 
 static int open_towers(struct server *server, const struct serve_settings *o)
