@@ -169,6 +169,7 @@ for input in among @among.list 'amon*'; do
     batch --out among/results "$input"
     gives 2
     err_has "lies in the input"
+    [ ! -e among/results ] || fail "what was refused has a folder"
 done
 
 check "keys that would be the same"
@@ -574,9 +575,20 @@ wrong "--do embed" batch -m "$model" --out x --do embed in
 wrong "needs {path}" batch -m "$model" --out x --method rollout --name '{image}.png' in
 wrong "names lie below" batch -m "$model" --out x --method rollout --name '../{path}.png' in
 wrong "needs {method}" batch -m "$model" --out x "${maps[@]}" --name '{path}.png' in
-wrong "lies in the input" batch -m "$model" --out in/out in
-rm -r in/out
-wrong "lies in --out" batch -m "$model" --out in in/1.png
-rm -r in/state
 wrong "shared needs all pictures" batch -m "$model" --out x --method rollout --scale shared in
+
+# What a refused run made goes; what was there before stays.
+find in | sort > found.before
+wrong "lies in the input" batch -m "$model" --out in/out in
+wrong "lies in the input" batch -m "$model" --out in/a/b/ in
+wrong "lies in --out" batch -m "$model" --out in in/1.png
+find in | sort | cmp -s found.before - || fail "something was left: $(find in | sort | diff found.before -)"
+wrong "there is no shard 9, the plan has 2" batch -m "$model" --out x/y --shard-size 6 --shards 9 in
+run batch -m none --out x in
+gives 2
+[ ! -e x ] || fail "what was refused has a folder: $(find x)"
+mkdir -p x/y
+cp in/1.png x
+wrong "lies in the input" batch -m "$model" --out x/y/z/out x
+[ -d x/y ] && [ ! -e x/y/z ] || fail "not only what was made has gone: $(find x)"
 finish

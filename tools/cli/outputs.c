@@ -398,3 +398,28 @@ bool make_folders(const char *path)
     free(part);
     return made;
 }
+
+size_t folders_there(const char *path)
+{
+    size_t there = 0;
+    for (const char *p = path; (p = strchr(p + 1, '/')) != NULL; there = (size_t)(p - path)) {
+        char *part = strndup(path, (size_t)(p - path));
+        struct stat s;
+        const bool is_there = part && stat(part, &s) == 0 && S_ISDIR(s.st_mode);
+        free(part);
+        if (!is_there)
+            break;
+    }
+    return there;
+}
+
+void remove_folders(const char *path, size_t there)
+{
+    char *part = strdup(path), *slash;
+    while (part && (slash = strrchr(part, '/')) != NULL && (size_t)(slash - part) > there) {
+        *slash = '\0';
+        if (rmdir(part) != 0 && errno != ENOENT) /* which a//b would give twice */
+            break;
+    }
+    free(part);
+}

@@ -52,5 +52,9 @@ int check_output(const char *name, const struct sources *sources, const char *wh
 
 /* Makes the folders that the file's name runs through. Complains where that fails. */
 bool make_folders(const char *path);
+/* How many of the path's bytes lead through folders that are there. */
+size_t folders_there(const char *path);
+/* Removes those that make_folders made behind that many bytes, as far as they are empty. */
+void remove_folders(const char *path, size_t there);
 
 #endif

@@ -154,22 +154,19 @@ static const char *const taken[] = {
 
 /* ------------------------------------------------------------------ the folder ------------- */
 
-static int open_folder(const struct run_settings *o)
+/* state: a name in the folder's own folder, to be freed. */
+static int open_folder(char **state, size_t *before, const struct run_settings *o)
 {
     struct stat info;
-    char *state = path_in(o->out, "state/x");
-    if (!state) {
+    *state = path_in(o->out, "state/x");
+    if (!*state) {
         complain(NULL, "no memory");
         return SOME_FAILED;
     }
-    const bool there = stat(o->out, &info) == 0;
-    if (there && !S_ISDIR(info.st_mode)) {
-        free(state);
+    *before = folders_there(*state);
+    if (stat(o->out, &info) == 0 && !S_ISDIR(info.st_mode))
         return wrong_usage("--out %s is no folder", o->out);
-    }
-    const bool made = make_folders(state);
-    free(state);
-    return made ? DONE : STOPPED;
+    return make_folders(*state) ? DONE : STOPPED;
 }
 
 static bool is_below(const char *path, const char *folder)
@@ -331,10 +328,15 @@ static int status_of(const struct run *run, const struct course *c, bool gathere
     return STOPPED;
 }
 
+static struct cut cut_of(const struct run_settings *o)
+{
+    return (struct cut){o->shard_size, (int64_t)o->shard_bytes};
+}
+
 static int do_shards(struct run *run)
 {
     const struct run_settings *o = run->settings;
-    const struct cut cut = {o->shard_size, (int64_t)o->shard_bytes};
+    const struct cut cut = cut_of(o);
     struct course c = {.last = -1};
     struct reading *reading = reading_begin(&run->plan, &cut);
     if (!reading)
@@ -393,31 +395,62 @@ static int discard(struct run *run)
     return discarded ? DONE : STOPPED;
 }
 
-/* The plan that all workers agree on. */
-static int agree(struct run *run, struct listing *listing)
+static int check_choice(const struct run *run, bool stream, int shards)
 {
-    const struct run_settings *o = run->settings;
-    const struct cut cut = {o->shard_size, (int64_t)o->shard_bytes};
-    struct text head = {0};
+    const int most = choice_most(&run->choice);
+    if (stream || most < shards)
+        return DONE;
+    return wrong_usage("--shards: there is no shard %d, the plan has %d", most, shards);
+}
+
+/* The head of the plan, and that --shards are in the plan if this run makes it: then nothing is
+ * written for a run that is refused. */
+static int prepare_plan(struct text *head, struct run *run, const struct listing *listing)
+{
+    const struct cut cut = cut_of(run->settings);
     run->plan.listing.stream = listing->stream;
-    int status = put_head(&head, run) ? DONE : SOME_FAILED;
-    if (status == DONE && o->restart)
-        status = discard(run);
+    if (!put_head(head, run))
+        return SOME_FAILED;
+    if (plan_is_there(run->folder))
+        return DONE;
+    return check_choice(run, listing->stream, shards_of(NULL, listing, &cut));
+}
+
+/* The plan that all workers agree on. */
+static int agree(struct run *run, const struct text *head, struct listing *listing)
+{
+    const struct cut cut = cut_of(run->settings);
+    int status = run->settings->restart ? discard(run) : DONE;
     if (status == DONE)
         lock_join(&run->locks);
     if (status == DONE)
-        status = plan_agree(&run->plan, run->folder, &head, listing, &cut, &run->locks);
-    text_free(&head);
-    const int most = choice_most(&run->choice);
-    if (status == DONE && !run->plan.listing.stream && most >= run->plan.shards)
-        return wrong_usage("--shards: there is no shard %d, the plan has %d", most,
-                           run->plan.shards);
+        status = plan_agree(&run->plan, run->folder, head, listing, &cut, &run->locks);
+    const struct plan *p = &run->plan;
+    return status == DONE ? check_choice(run, p->listing.stream, p->shards) : status;
+}
+
+/* The folder of a run that is refused goes, if the run has made it and it is empty. */
+static int begin_in_folder(struct run *run, const struct text *head, struct listing *listing)
+{
+    char *state;
+    size_t before = 0;
+    int status = open_folder(&state, &before, run->settings);
+    if (status == DONE)
+        status = check_places(run->folder, listing);
+    if (status == DONE)
+        status = locks_open(&run->locks, run->folder) ? DONE : STOPPED;
+    if (status == DONE)
+        status = agree(run, head, listing);
+    if (status != DONE && state)
+        remove_folders(state, before);
+    free(state);
     return status;
 }
 
 static int begin(struct run *run, char **words, int count)
 {
     struct listing listing = {0};
+    struct text head = {0};
     int status = check_settings(run);
     if (status == DONE)
         status = listing_make(&listing, words, count);
@@ -426,13 +459,10 @@ static int begin(struct run *run, char **words, int count)
     if (status == DONE)
         status = run_start(run, listing.count);
     if (status == DONE)
-        status = open_folder(run->settings);
+        status = prepare_plan(&head, run, &listing);
     if (status == DONE)
-        status = check_places(run->folder, &listing);
-    if (status == DONE)
-        status = locks_open(&run->locks, run->folder) ? DONE : STOPPED;
-    if (status == DONE)
-        status = agree(run, &listing);
+        status = begin_in_folder(run, &head, &listing);
+    text_free(&head);
     listing_free(&listing);
     return status;
 }

@@ -384,23 +384,33 @@ static int find_all(const struct listing *some, const struct listing *all, bool 
 
 /* ------------------------------------------------------------------ in order --------------- */
 
-static int cut_shards(struct plan *plan, const struct cut *cut)
+int shards_of(int *first, const struct listing *l, const struct cut *cut)
 {
-    const struct listing *l = &plan->listing;
     int64_t bytes = 0;
-    int begin = 0;
-    plan->first = calloc((size_t)l->count + 2, sizeof *plan->first);
-    if (!plan->first)
-        return no_memory();
+    int begin = 0, shards = 0;
     for (int i = 0; i < l->count; i++) {
         const int64_t size = l->inputs[i].size > 0 ? l->inputs[i].size : 0;
         if (i > begin && (i - begin == cut->inputs || size > cut->bytes - bytes)) {
-            plan->first[++plan->shards] = begin = i;
+            begin = i;
             bytes = 0;
+            shards++;
+            if (first)
+                first[shards] = begin;
         }
         bytes += size < cut->bytes ? size : cut->bytes;
     }
-    plan->first[l->count ? ++plan->shards : 0] = l->count;
+    shards += l->count > 0;
+    if (first)
+        first[shards] = l->count;
+    return shards;
+}
+
+static int cut_shards(struct plan *plan, const struct cut *cut)
+{
+    plan->first = calloc((size_t)plan->listing.count + 2, sizeof *plan->first);
+    if (!plan->first)
+        return no_memory();
+    plan->shards = shards_of(plan->first, &plan->listing, cut);
     return DONE;
 }
 

@@ -28,6 +28,8 @@ struct cut {
 int plan_agree(struct plan *plan, const char *folder, const struct text *head,
                struct listing *listing, const struct cut *cut, struct locks *locks);
 bool plan_is_there(const char *folder);
+/* Shards that a listing becomes; first [count + 2]: as in struct plan, or NULL. */
+int shards_of(int *first, const struct listing *l, const struct cut *cut);
 void plan_free(struct plan *plan);
 
 #endif
