@@ -203,6 +203,23 @@ run "${like[@]}" --top all "$small"
 gives 0
 out_lines 61
 
+check "a folder that cannot be read does not cost the others"
+cp -r "$photos" "$folder/more"
+run "${like[@]}" "$folder/more"
+cp "$out" "$folder/whole"
+deep=$folder/more/deep
+for i in $(seq 70); do deep=$deep/d; done
+mkdir -p "$deep"
+run "${like[@]}" "$folder/more"
+gives 1
+same "$folder/whole"
+err_lines 1
+err_has "more than 64 folders in each other"
+run "${like[@]}" "$folder/more/deep"
+gives 1
+out_lines 0
+err_lines 1
+
 check "a folder that cannot be written to"
 mkdir "$folder/locked"
 cp "$photos/one.png" "$folder/locked"

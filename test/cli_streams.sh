@@ -333,4 +333,42 @@ gives 1
 err_lines 1
 err_has "more than 64 folders in each other"
 
+check "a folder that cannot be read does not cost the others"
+cp -r "$folder/deep" "$folder/tree/b"
+cant="more than 64 folders in each other"
+if [ "$(id -u)" != 0 ]; then # root reads everything
+    mkdir -m 000 "$folder/tree/a"
+    mkdir "$folder/tree/c"
+    cp $picture "$folder/tree/c"
+    chmod 444 "$folder/tree/c" # its names can be read, and no more
+    cant="Permission denied"
+fi
+run classify -m $model --json --top 1 "$folder/tree" "$folder/4.png"
+gives 1
+out_lines 6
+err_has "$cant"
+err_lines $([ "$(id -u)" = 0 ] && echo 1 || echo 3)
+cp "$out" "$folder/answers"
+run classify -m $model --json --top 1 "$folder/4.png" @"$folder/list"
+gives 1
+[ "$(sort "$out")" = "$(sort "$folder/answers")" ] || fail "a list: $(cat "$out")"
+clip=$models/clip-hf # answers with an embedding
+for command in "embed -m $clip" "explain --quiet -m $model --method rollout --json" "stats -m $model" \
+    "eval -m $model --method rollout --metric deletion"; do
+    # shellcheck disable=SC2086 # words
+    run $command "$folder/tree"
+    gives 1
+    err_has "$cant"
+    [ -s "$out" ] || fail "nothing of the other pictures: $command"
+done
+run embed -m $clip -o "$folder/tree.npy" "$folder/tree"
+gives 1
+err_has "not written, since not all pictures could be run"
+[ ! -e "$folder/tree.npy" ] || fail "embeddings that lack some pictures'"
+run batch --quiet -m $model --out "$folder/batch" "$folder/tree"
+gives 1
+[ "$(wc -l < "$folder/batch/00000.predictions.jsonl")" -ge 5 ] || fail "not the other pictures"
+grep -qF "$cant" "$folder/batch/failed.jsonl" || fail "failed.jsonl: $(cat "$folder/batch/failed.jsonl")"
+[ "$(id -u)" = 0 ] || chmod 755 "$folder/tree/a" "$folder/tree/c"
+
 finish

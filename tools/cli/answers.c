@@ -159,7 +159,10 @@ int answers_run(const struct answers *how, const void *settings, char **files, i
 {
     const struct common *common = settings;
     const int batch = common->batch < count ? common->batch : count;
-    struct work w = {.how = how, .settings = settings, .series = {files, count, batch}};
+    struct work w = {.how = how,
+                     .settings = settings,
+                     .series = {files, count, batch},
+                     .status = common->unread ? SOME_FAILED : DONE};
     int status = session_open(&w.session, common);
     const bool labels = status == DONE && how->texts && labels_asked(&w.session, common);
     if (status == DONE)

@@ -19,12 +19,18 @@ static int no_memory(void)
     return SOME_FAILED;
 }
 
+/* What the words become. */
+struct filelist {
+    struct list *pictures;
+    struct unread unread;
+};
+
 /* A picture, or a folder of pictures. */
-static int add_name(struct list *out, const char *name)
+static int add_name(struct filelist *out, const char *name)
 {
     if (is_folder(name))
-        return folder_expand(out, name);
-    return list_add(out, name, strlen(name)) ? DONE : no_memory();
+        return folder_expand(out->pictures, &out->unread, name);
+    return list_add(out->pictures, name, strlen(name)) ? DONE : no_memory();
 }
 
 /* Without the end of the line, of DOS, too. */
@@ -36,7 +42,7 @@ static size_t trimmed(const char *line, ssize_t length)
     return n;
 }
 
-static int add_lines(struct list *out, FILE *file, const char *name)
+static int add_lines(struct filelist *out, FILE *file, const char *name)
 {
     char *line = NULL;
     size_t room = 0;
@@ -63,7 +69,7 @@ static int add_lines(struct list *out, FILE *file, const char *name)
     return status;
 }
 
-static int add_list(struct list *out, const char *name)
+static int add_list(struct filelist *out, const char *name)
 {
     if (strcmp(name, "-") == 0)
         return add_lines(out, stdin, "standard input");
@@ -77,14 +83,19 @@ static int add_list(struct list *out, const char *name)
     return status;
 }
 
-int filelist_expand(struct list *out, char **names, int count)
+int filelist_expand(struct list *out, bool *failed, char **names, int count)
 {
+    struct filelist all = {.pictures = out};
     int status = DONE;
     for (int i = 0; i < count && status == DONE; i++) {
         if (names[i][0] == '@' && names[i][1] && access(names[i], F_OK) != 0)
-            status = add_list(out, names[i] + 1);
+            status = add_list(&all, names[i] + 1);
         else
-            status = add_name(out, names[i]);
+            status = add_name(&all, names[i]);
     }
-    return status;
+    for (int i = 0; i < all.unread.names.count && status == DONE; i++)
+        complain(all.unread.names.items[i], "%s", all.unread.reasons.items[i]);
+    *failed = all.unread.names.count > 0;
+    unread_free(&all.unread);
+    return status == DONE && *failed && out->count == 0 ? SOME_FAILED : status;
 }

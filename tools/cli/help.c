@@ -77,7 +77,8 @@ void command_help(const struct command *command, bool everything)
     if (command->pictures)
         printf("The picture - is standard input; @LIST stands for the pictures that the file LIST\n"
                "names, one a line (@-: standard input); a folder for those in it, and in its "
-               "folders.\n");
+               "folders.\n"
+               "A folder that cannot be read is reported and skipped, as a picture is.\n");
     printf(EXIT_HELP);
 }
 

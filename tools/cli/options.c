@@ -311,11 +311,12 @@ static int parse(const struct command *command, void *settings, struct arguments
 static int run_on_pictures(const struct command *command, void *settings, char **names, int count)
 {
     struct list files = {0};
-    int status = filelist_expand(&files, names, count);
+    struct common *common = settings;
+    int status = filelist_expand(&files, &common->unread, names, count);
     if (status == DONE)
         status = command->run(settings, files.items, files.count);
     list_free(&files);
-    return status;
+    return status == DONE && common->unread ? SOME_FAILED : status;
 }
 
 void *settings_create(const struct command *command)

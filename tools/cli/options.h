@@ -80,6 +80,7 @@ struct common {
     const char *ignore;    /* vitx_model_opts.ignore */
     size_t budget, memory; /* memory 0: what the machine has */
     bool quiet, verbose;
+    bool unread;            /* some folders of pictures could not be read, which was said */
     bool may_lack_language; /* a language without class names is no failure */
     bool labels_may_be_texts; /* --labels are texts, but for a model with classes of its own */
     struct words words;

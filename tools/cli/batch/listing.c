@@ -76,15 +76,30 @@ static int add_file(struct listing *l, const char *name)
                : no_memory();
 }
 
+/* What cannot be read at all is an input that failed. Takes why. */
+static bool add_failure(struct listing *l, const char *name, char *why)
+{
+    struct input one = {.name = strdup(name), .error = why, .archive = NO_ARCHIVE, .size = -1};
+    if (why)
+        return listing_add(l, &one, name);
+    free(one.name);
+    return false;
+}
+
 static int add_folder(struct listing *l, const char *name)
 {
     struct list files = {0};
+    struct unread unread = {0};
     int status = list_add(&l->folders, name, strlen(name)) ? DONE : no_memory();
     if (status == DONE)
-        status = folder_expand(&files, name);
+        status = folder_expand(&files, &unread, name);
     for (int i = 0; i < files.count && status == DONE; i++)
         status = add_file(l, files.items[i]);
+    for (int i = 0; i < unread.names.count && status == DONE; i++)
+        if (!add_failure(l, unread.names.items[i], strdup(unread.reasons.items[i])))
+            status = no_memory();
     list_free(&files);
+    unread_free(&unread);
     return status;
 }
 
@@ -112,17 +127,7 @@ static bool add_member(struct listing *l, const char *archive, const struct pack
                        m->name);
 }
 
-/* An archive that cannot be read on is an input that failed: what came before it is kept. Takes
- * why. */
-static bool add_failure(struct listing *l, const char *archive, char *why)
-{
-    struct input one = {.name = strdup(archive), .error = why, .archive = NO_ARCHIVE, .size = -1};
-    if (why)
-        return listing_add(l, &one, archive);
-    free(one.name);
-    return false;
-}
-
+/* Of one that cannot be read on, what came before is kept. */
 static int add_archive(struct listing *l, const char *name)
 {
     char *why;

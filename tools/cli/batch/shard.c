@@ -8,6 +8,7 @@
 #include "pack.h"
 #include "reading.h"
 #include "sink.h"
+#include "tools/cli/folder.h"
 #include "tools/cli/progress.h"
 #include "zip.h"
 
@@ -170,7 +171,7 @@ static void decode(struct work *w, struct slot *s, int i)
         fail(s, i, t->error);
         return;
     }
-    if (t->input->error && (w->count < 0 || is_pack(name))) {
+    if (t->input->error && (w->count < 0 || is_pack(name) || is_folder(name))) {
         fail(s, i, t->input->error);
         return;
     }

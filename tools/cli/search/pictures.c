@@ -147,7 +147,7 @@ int pictures_list(struct pictures *pictures, char **words, int count, const char
 {
     struct last_folder last = {0};
     *pictures = (struct pictures){.count = 0};
-    int status = filelist_expand(&pictures->names, words, count);
+    int status = filelist_expand(&pictures->names, &pictures->failed, words, count);
     if (status != DONE)
         return status;
     pictures->folder = index ? real_folder(index) : NULL;

@@ -35,7 +35,7 @@ struct pictures {
     struct picture *all;
     int count;
     char *folder; /* whose names in the index have no folder before them; with a slash */
-    bool failed;  /* some were no files, which was said */
+    bool failed;  /* some were no files or folders that can be read, which was said */
 };
 
 /* The files that the words of the command line stand for, each once. index: the file's path, NULL:
