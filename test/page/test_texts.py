@@ -77,6 +77,22 @@ def check_against(lab):
         assert "and not: \u725b" in box.inner_text(), box.inner_text()
 
 
+def check_number_has_its_name(lab):
+    """A text set against another is explained by a difference, one alone by its cosine."""
+    for name, locale, right in (
+        ("texts", "en-US", "cosine "),
+        ("texts-zh", "en-US", "difference of two cosines "),
+        ("texts", "zh-CN", "\u4f59\u5f26 "),
+        ("texts-zh", "zh-CN", "\u4e24\u4e2a\u4f59\u5f26\u4e4b\u5dee "),
+    ):
+        page = lab.open(name, locale=locale)
+        page.settle()
+        facts = page.locator("#vx-facts").evaluate(
+            "node => Array.from(node.querySelectorAll('dd'), (dd) => dd.textContent)"
+        )
+        assert any(f.startswith(right) for f in facts), (name, right, facts)
+
+
 def check_chinese(lab):
     """The page's own words are Chinese; the texts stay as they are."""
     page = lab.open("texts-zh", locale="zh-CN")

@@ -119,8 +119,9 @@ const foot = {
   explained(map) {
     if (!map?.score || !map.uses_target)
       return null;
-    const name = data.report.model.units && map.score === 'logit' ? words.say('score_units') :
-                                                                     map.score;
+    const kind = data.report.model.units && map.score === 'logit' ? 'units' : map.score;
+    const key = `score_${kind}${map.versus_text ? '_versus' : ''}`;
+    const name = words.all.en[key] ? words.say(key) : map.score;
     return `${name} ${ui.number(map.value)}`;
   },
 
