@@ -562,6 +562,33 @@ is 400 POST "/v1/embed?model=words&text=$dog" $picture
 is 415 POST '/v1/embed?model=words'
 is 411 POST '/v1/classify?model=words&label=a'
 
+# What `curl -d` sends: texts come that way, and a picture does not.
+words='Content-Type: application/x-www-form-urlencoded'
+is 200 POST "/v1/embed?model=words&text=a+cat&text=$dog&normalize" -
+body > "$folder/query"
+printf 'model=words&text=a+cat&text=%s&normalize=1' "$dog" > "$folder/words"
+is 200 POST /v1/embed "$folder/words" "$words; charset=UTF-8"
+[ "$(body)" = "$(cat "$folder/query")" ] || fail "not as in the query: $(body | head -c 300)"
+printf 'text=%s' "$dog" > "$folder/words"
+is 200 POST '/v1/embed?model=words&text=a+cat&normalize' "$folder/words" "$words"
+[ "$(body)" = "$(cat "$folder/query")" ] || fail "not as in the query: $(body | head -c 300)"
+is 200 POST '/v1/classify?top=1' $picture "$words"
+tr -d '\r\n\0' < $picture > "$folder/words" # as curl -d sends a file
+for verb in classify explain embed; do
+    is 415 POST "/v1/$verb?model=words&label=a&text=a" "$folder/words" "$words"
+done
+for words_of in label=cat text=cat image=cat '{"text":"cat"}'; do
+    printf '%s' "$words_of" > "$folder/words"
+    is 415 POST '/v1/classify?model=words' "$folder/words" "$words"
+    has '"hint":"curl'
+    [ $words_of = text=cat ] || is 4?? POST '/v1/embed?model=words' "$folder/words" "$words"
+done
+is 415 POST /v1/models/words:predict "$folder/words" "$words"
+has "Content-Type: application/json'"
+printf 'text=100%%' > "$folder/words"
+is 400 POST '/v1/embed?model=words' "$folder/words" "$words"
+has 'percent-encode'
+
 # What is no text, or too much, is said in one line.
 # refused STATUS PATH [FILE [HEADER]]
 refused() {

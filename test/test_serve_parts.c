@@ -35,6 +35,32 @@ START_TEST(test_query)
 }
 END_TEST
 
+/* A body of that form, which no zero ends. */
+START_TEST(test_form_of_words)
+{
+    static const char body[] = {'t', '=', 'a', '+', '%', '4', '1', '&', '&', 'u', '='};
+    struct fields f = {.count = 0};
+    struct problem why;
+    ck_assert(fields_form(&f, body, sizeof body, &why));
+    ck_assert_int_eq(f.count, 2);
+    ck_assert_str_eq(fields_get(&f, "t"), "a A");
+    ck_assert_str_eq(fields_get(&f, "u"), "");
+    ck_assert(fields_form(&f, body, 0, &why));
+    ck_assert(!fields_form(&f, "a\0b=1", 5, &why));
+    ck_assert(!fields_form(&f, "a=1\0", 4, &why));
+    ck_assert(!fields_form(&f, body, 6, &why));
+    fields_free(&f);
+    const size_t bytes = (size_t)1 << 20;
+    char *large = malloc(bytes);
+    ck_assert_ptr_nonnull(large);
+    memset(large, 'a', bytes);
+    ck_assert(!fields_form(&f, large, bytes, &why));
+    ck_assert_str_eq(why.code, "bad_option");
+    free(large);
+    fields_free(&f);
+}
+END_TEST
+
 START_TEST(test_percent)
 {
     char out[16];
@@ -333,6 +359,7 @@ int main(void)
     Suite *suite = suite_create("serve_parts");
     TCase *tests = tcase_create("parts");
     tcase_add_test(tests, test_query);
+    tcase_add_test(tests, test_form_of_words);
     tcase_add_test(tests, test_percent);
     tcase_add_test(tests, test_bad_query);
     tcase_add_test(tests, test_too_many_fields);

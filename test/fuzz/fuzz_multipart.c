@@ -47,6 +47,15 @@ static void read_query(const char *text)
     fields_free(&fields);
 }
 
+static void read_words(const uint8_t *data, size_t bytes)
+{
+    struct fields fields = {.count = 0};
+    struct problem why;
+    if (!fields_form(&fields, (const char *)data, bytes, &why))
+        check_that(why.status == 400 && why.text[0]);
+    fields_free(&fields);
+}
+
 static void read_json(const uint8_t *data, size_t bytes)
 {
     struct fields fields = {.count = 0};
@@ -82,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_that(media_choose(strchr(text, '=') + 1, types, 3) < 3);
     read_query(strchr(text, '=') + 1);
     read_base64((const char *)data, size);
+    read_words(data, size);
     read_json(data, size);
     sniff_picture(data, size, &pixels);
     return 0;

@@ -106,6 +106,9 @@ bool fields_add(struct fields *fields, const char *name, size_t name_bytes, cons
 
 static bool add_pair(struct fields *fields, const char *pair, size_t bytes, struct problem *why)
 {
+    enum { PAIR_MOST = 3 * (FIELD_NAME_MOST + FIELD_VALUE_MOST) + 1 }; /* all of it as %XX */
+    if (bytes > PAIR_MOST)
+        return refuse(why, 400, "bad_option", NULL, "an option has more than %d bytes", PAIR_MOST);
     const char *equals = memchr(pair, '=', bytes);
     const size_t name_bytes = equals ? (size_t)(equals - pair) : bytes;
     const size_t value_bytes = equals ? bytes - name_bytes - 1 : 0;
@@ -119,20 +122,27 @@ static bool add_pair(struct fields *fields, const char *pair, size_t bytes, stru
                           ? fields_add(fields, decoded, (size_t)name, rest, (size_t)value, why)
                           : refuse(why, 400, "bad_query",
                                    "percent-encode what is no letter, digit or one of -._~",
-                                   "the query is not percent-encoded as it has to be");
+                                   "the options are not percent-encoded as they have to be");
     free(decoded);
     return good;
 }
 
-bool fields_query(struct fields *fields, const char *query, struct problem *why)
+bool fields_form(struct fields *fields, const char *form, size_t bytes, struct problem *why)
 {
-    while (query && *query) {
-        const size_t bytes = strcspn(query, "&");
-        if (bytes && !add_pair(fields, query, bytes, why))
+    while (bytes > 0) {
+        const char *end = memchr(form, '&', bytes);
+        const size_t pair = end ? (size_t)(end - form) : bytes;
+        if (pair && !add_pair(fields, form, pair, why))
             return false;
-        query += bytes + (query[bytes] == '&');
+        form += pair + (end != NULL);
+        bytes -= pair + (end != NULL);
     }
     return true;
+}
+
+bool fields_query(struct fields *fields, const char *query, struct problem *why)
+{
+    return !query || fields_form(fields, query, strlen(query), why);
 }
 
 /* ------------------------------------------------------------------ of JSON ---------------- */

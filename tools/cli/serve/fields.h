@@ -27,6 +27,8 @@ bool fields_json(struct fields *fields, const struct json *object, const char *b
                  struct problem *why);
 /* "a=b&c=d", percent-encoded; a name without '=' has an empty value. */
 bool fields_query(struct fields *fields, const char *query, struct problem *why);
+/* The same of a body of that form. */
+bool fields_form(struct fields *fields, const char *form, size_t bytes, struct problem *why);
 /* The last one of that name; NULL: there is none. */
 const char *fields_get(const struct fields *fields, const char *name);
 /* Takes all of that name out. */

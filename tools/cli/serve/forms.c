@@ -98,19 +98,23 @@ static bool make_ask(struct exchange *x, struct fields *fields, struct problem *
     return ask_create(&x->ask, model, x->route->verb, x->form, fields->items, fields->count, why);
 }
 
-bool form_type(const struct exchange *x)
+/* What curl -d calls its body, and --data-binary a picture: the bytes decide. */
+static bool is_words(const struct exchange *x)
 {
-    const char *type = x->content_type;
-    /* curl --data-binary calls everything a form. The bytes are looked at in any case. */
-    return !type || strncasecmp(type, "image/", 6) == 0 || media_is(type, "multipart/form-data") ||
-           media_is(type, "application/json") || media_is(type, "application/octet-stream") ||
-           media_is(type, "application/x-www-form-urlencoded");
+    return media_is(x->content_type, "application/x-www-form-urlencoded");
 }
 
 static bool has_fields(const struct exchange *x)
 {
     return media_is(x->content_type, "multipart/form-data") ||
-           media_is(x->content_type, "application/json");
+           media_is(x->content_type, "application/json") || is_words(x);
+}
+
+bool form_type(const struct exchange *x)
+{
+    const char *type = x->content_type;
+    return !type || strncasecmp(type, "image/", 6) == 0 || has_fields(x) ||
+           media_is(type, "application/octet-stream");
 }
 
 static bool takes_texts(const struct server *server)
@@ -203,11 +207,41 @@ static bool read_json(struct exchange *x, struct fields *fields, struct picture 
     return good;
 }
 
+#define WORDS_HINT                                                                                 \
+    "curl -F image=@FILE sends a picture with options, --data-binary @FILE a picture alone; -d "   \
+    "sends words"
+
+static bool is_text(const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if ((unsigned char)text[i] < ' ' && !memchr("\t\r\n", text[i], 3))
+            return false;
+    return true;
+}
+
+/* Words that come without a picture: texts. A file that curl -d has sent has lost bytes. */
+static bool read_words(const struct exchange *x, struct fields *fields, struct problem *why)
+{
+    const char *text = (const char *)x->body;
+    const bool readable = is_text(text, x->received);
+    if (readable && (text[0] == '{' || text[0] == '['))
+        return refuse(why, 415, "bad_type", "curl -d: with -H 'Content-Type: application/json'",
+                      "the body looks like JSON, and its Content-Type says that it is a form");
+    if (readable && x->route->flags & ROUTE_BARE && !fields_form(fields, text, x->received, why))
+        return false;
+    if (!readable || !(x->route->flags & ROUTE_BARE) || fields_get(fields, "image"))
+        return refuse(why, 415, "no_picture", WORDS_HINT, "the body holds no JPEG and no PNG");
+    return true;
+}
+
 static bool read_body(struct exchange *x, struct fields *fields, struct picture *picture,
                       struct problem *why)
 {
+    int64_t pixels;
     if (!x->body)
         return true;
+    if (is_words(x) && !sniff_picture(x->body, x->received, &pixels))
+        return read_words(x, fields, why);
     if (media_is(x->content_type, "multipart/form-data"))
         return read_multipart(x, fields, picture, why);
     if (media_is(x->content_type, "application/json"))
@@ -226,7 +260,8 @@ static bool check_picture(const struct exchange *x, const struct picture *pictur
     if (!picture->found && x->body && media_is(x->content_type, "application/json"))
         return refuse(why, 400, "no_picture", NULL, "\"image\" is missing: the picture in base64");
     return (picture->found && sniff_picture(picture->data, picture->bytes, &pixels)) ||
-           refuse(why, 415, "no_picture", NULL, "the body holds no JPEG and no PNG");
+           refuse(why, 415, "no_picture", is_words(x) ? WORDS_HINT : NULL,
+                  "the body holds no JPEG and no PNG");
 }
 
 /* Fields of the body go behind those of the query. */

@@ -137,12 +137,13 @@ static bool check_type(const struct exchange *x, struct problem *why)
         return true;
     if (encoding && strcasecmp(encoding, "identity") != 0)
         return refuse(why, 415, "encoded", NULL, "a body with a Content-Encoding is not taken");
-    const bool good = x->route->flags & ROUTE_FORM
-                          ? form_type(x)
-                          : !x->content_type || media_is(x->content_type, "application/json") ||
-                                media_is(x->content_type, "application/octet-stream");
-    return good || refuse(why, 415, "bad_type", NULL,
-                          "the body is a picture, multipart/form-data or application/json");
+    if (x->route->flags & ROUTE_FORM)
+        return form_type(x) || refuse(why, 415, "bad_type", NULL,
+                                      "the body is a picture, a form or application/json");
+    return !x->content_type || media_is(x->content_type, "application/json") ||
+           media_is(x->content_type, "application/octet-stream") ||
+           refuse(why, 415, "bad_type", "curl -d: with -H 'Content-Type: application/json'",
+                  "the body is application/json, or application/octet-stream behind it");
 }
 
 /* The client is its key or, without one, its address. Programs of this machine share an address. */
