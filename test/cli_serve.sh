@@ -644,6 +644,28 @@ has '"model":{"name":"pair"'
 has '"label":"a red circle"'
 stop
 
+# One context alone: what needs no texts is answered beside a request that has thousands.
+start -m weights/pair --labels "$folder/two" --grace 0 --contexts 1 --threads 1 --cache 0 --compute-time 600 --async-cost 20000
+printf '{"image":"%s","template":["{}"%s],"label":["x"%s]}' "$(base64 -w 0 $one)" \
+    "$(printf ',"%d %d a {}"' $(seq 18))" "$(printf ",\"%d $(printf '%s ' {a..z} {a..z} {a..z})\"" $(seq 999))" \
+    > "$folder/json"
+{
+    printf 'POST /v1/classify HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Type: application/json\r\n'
+    printf 'Content-Length: %s\r\n\r\n' "$(wc -c < "$folder/json")"
+    cat "$folder/json"
+} > "$folder/thousands"
+"$client" "$port" < "$folder/thousands" > "$folder/slowly" 2> "$folder/slow.ms" &
+slow=$!
+runs() { [ "$(metric vitx_inflight)" != 0 ]; }
+within 20 runs || fail "the request for thousands does not run"
+is 200 POST /v1/classify $one
+has '"label":"a red circle"'
+sleep 0.5 # behind the texts there is a picture alone
+kill $slow 2> /dev/null || fail "it waited for the texts of another one"
+wait $slow
+[ ! -s "$folder/slowly" ] || fail "the slow one has ended: $(head -c 900 "$folder/slowly")"
+stop
+
 # ------------------------------------------------------------------ one picture, several methods ----
 # Two jobs wait behind a long one for the only context: they are one run, and get what each gets
 # alone. Nothing is kept.

@@ -5,6 +5,7 @@
  *
  * Where a model has one context alone, a slow piece makes room between two blocks of the network:
  * its thread waits while a guest, which has a context of its own, does one piece of the fast lane.
+ * While it runs texts the guest works beside it.
  */
 #include "pieces.h"
 
@@ -40,6 +41,29 @@ static void make_room(struct worker *worker)
     worker->paused += seconds_now() - before;
 }
 
+/* Whether a slow piece runs on the only context. A guest, which may do cheap jobs together with its
+ * own piece, would wait for itself. */
+static bool may_make_room(const struct worker *worker)
+{
+    const struct lodged *m = worker->model;
+    return m->workers[m->worker_count - 1].guest && !worker->guest &&
+           worker->pieces[worker->at]->lane == LANE_SLOW;
+}
+
+/* A guest's turn beside a text tower. Nobody waits for it: what it does may wait for the same
+ * tower. */
+static void lend_room(struct worker *worker)
+{
+    struct work *work = worker->work;
+    struct lodged *m = worker->model;
+    pthread_mutex_lock(&work->lock);
+    if (m->first[LANE_FAST] && !work->stopping && !m->guest_turn) {
+        m->guest_turn = true;
+        pthread_cond_broadcast(&work->more);
+    }
+    pthread_mutex_unlock(&work->lock);
+}
+
 /* A piece had its time while others of its run go on: the clock tells its clients so. */
 static void end_waits(struct work *work, struct piece *piece)
 {
@@ -68,26 +92,28 @@ static bool any_is_wanted(struct worker *worker)
     return wanted;
 }
 
-/* For a text tower. A slow piece makes no room meanwhile: what a guest does might wait for the same
- * tower. */
+/* For a text tower. */
 static bool still_wanted(void *payload)
 {
     struct worker *worker = payload;
-    return worker->at == worker->end || any_is_wanted(worker);
+    if (worker->at == worker->end)
+        return true;
+    if (may_make_room(worker))
+        lend_room(worker);
+    return any_is_wanted(worker);
 }
 
 /* For vitx_context_opts.progress. */
 static int tick(int64_t done, int64_t total, void *payload)
 {
     struct worker *worker = payload;
-    const struct lodged *m = worker->model;
     if (worker->at == worker->end)
         return 0;
     for (int i = worker->at; i < worker->end; i++)
         worker->pieces[i]->share = total > 0 ? (double)done / (double)total : 0;
     if (!any_is_wanted(worker))
         return 1;
-    if (m->workers[m->worker_count - 1].guest && worker->pieces[worker->at]->lane == LANE_SLOW) {
+    if (may_make_room(worker)) {
         make_room(worker);
         return !any_is_wanted(worker);
     }
