@@ -445,15 +445,20 @@ static bool see(void *payload)
     return true;
 }
 
-/* What a request costs is known without its tower. */
+/* What a request costs is known without its tower, and so is which tower it is. */
 START_TEST(asking_runs_no_tower)
 {
     static const char *const text = "seen";
     const struct work_opts opts = usual();
     bool seen = false;
     float vector[24];
+    uint8_t digest[DIGEST_BYTES];
     begin_texts(&opts, KEPT);
+    memcpy(digest, served[2].texts_digest, sizeof digest);
+    memset(served[2].texts_digest, 0, sizeof digest);
     texts_watch(see, &seen);
+    ck_assert_int_eq(texts_know(&served[2]), VITX_OK);
+    ck_assert_mem_eq(digest, served[2].texts_digest, sizeof digest);
     ask_free(ask_of(&served[2], VERB_EXPLAIN, FORM_HTML, "text=a thing&versus=another"));
     ask_free(ask_of(&served[2], VERB_EXPLAIN, FORM_JSON, "text=" DOG "&method=surgery,rise"));
     ask_free(ask_of(&served[2], VERB_CLASSIFY, FORM_JSON, LABELS));

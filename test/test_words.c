@@ -5,11 +5,13 @@
  * VX_TEST_DEVICES
  */
 #define _POSIX_C_SOURCE 200809L
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <vitx/vitx.h>
 
 #include "util.h"
@@ -635,6 +637,56 @@ static void check_digest(vitx_texts *texts, const char *const *list, int n, cons
     ck_assert_uint_eq(strspn(digest, "0123456789abcdef"), VITX_DIGEST_TEXT - 1);
     ck_assert_str_ne(digest, other);
 }
+
+static void touch(const char *folder)
+{
+    char path[600];
+    const struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+}
+
+/* The same bytes in another file. */
+static void replace(const char *folder)
+{
+    char path[600], other[600];
+    size_t size;
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    snprintf(other, sizeof other, "%s/other", folder);
+    char *bytes = read_file(path, &size);
+    write_file(other, bytes, size);
+    free(bytes);
+    ck_assert_int_eq(rename(other, path), 0);
+}
+
+/* Of weights that lie beside those of pictures, whose digest is known, nothing is read again; of
+ * another file in their place all is. What was written to since would be refused if it were
+ * read. */
+START_TEST(test_words__a_digest_is_not_made_twice)
+{
+    for (int replaced = 0; replaced < 2; replaced++) {
+        char *folder = changed_model("clip", "", NULL, NULL);
+        const char *text = "a cat";
+        char digest[VITX_DIGEST_TEXT];
+        vitx_model *model;
+        vitx_texts *texts;
+        ck_ok(vitx_model_open(&model, folder, NULL));
+        ck_ok(vitx_model_digest(digest, model));
+        if (replaced)
+            replace(folder);
+        ck_ok(vitx_texts_create(&texts, model, NULL));
+        touch(folder);
+        if (replaced)
+            ck_fails(vitx_texts_digest(digest, texts, &text, 1), VITX_IO, "was written to");
+        else
+            ck_ok(vitx_texts_digest(digest, texts, &text, 1));
+        vitx_texts_free(texts);
+        vitx_model_free(model);
+        remove_folder(folder);
+        free(folder);
+    }
+}
+END_TEST
 
 /* Of all that gives other vectors. */
 START_TEST(test_words__digests_of_texts)
@@ -1567,6 +1619,7 @@ static Suite *words_suite(void)
     tcase_add_test(t, test_words__a_damaged_cache_is_not_read);
     tcase_add_test(t, test_words__a_cache_of_another_model_is_not_read);
     tcase_add_test(t, test_words__digests_of_texts);
+    tcase_add_test(t, test_words__a_digest_is_not_made_twice);
     tcase_add_test(t, test_words__a_cache_that_cannot_be_written);
     tcase_add_test(t, test_words__bad_labels);
     tcase_add_test(t, test_words__bad_texts_to_explain);

@@ -126,7 +126,8 @@ VITX_API int vitx_texts_embed(float *out, vitx_texts *texts, const char *const *
  * A digest of what the vectors of n texts depend on: the tower's weights, what its files say beside
  * them, the device and precision, and the texts in their order with their tokens. Equal digests:
  * equal vectors, but for rounding that depends on the processor and the number of threads. The
- * first call reads the weight files once; no text is run.
+ * first call reads the weight files once, unless the tower lies in the files of the model and that
+ * one's digest was known (vitx_model_digest) when the tower was opened; no text is run.
  *
  * @param n  at least 1
  * @return VITX_OK, VITX_INVALID, VITX_IO (also: a file was written to after it was opened),

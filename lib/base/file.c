@@ -117,6 +117,16 @@ int vx_file_unchanged(const vx_file *file)
                       "was written to after it had been opened: open the model again");
 }
 
+bool vx_file_same(const vx_file *a, const vx_file *b)
+{
+    struct stat one, other;
+    if (a->size != b->size || a->fd < 0 || b->fd < 0)
+        return a->size == b->size && a->fd < 0 && b->fd < 0 && a->memory == b->memory;
+    return a->written_s == b->written_s && a->written_ns == b->written_ns &&
+           fstat(a->fd, &one) == 0 && fstat(b->fd, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
 int vx_file_peek(void *dst, size_t *bytes, const char *path, const vitx_hooks *hooks)
 {
     vx_file *file;

@@ -53,6 +53,9 @@ int vx_file_read(const vx_file *file, void *dst, uint64_t offset, size_t bytes);
 /* VITX_IO where somebody has written to the file since it was opened. */
 int vx_file_unchanged(const vx_file *file);
 
+/* Whether both are one file, which nobody had written to between their opening. */
+bool vx_file_same(const vx_file *a, const vx_file *b);
+
 /* A whole file, at most max_bytes (VITX_FORMAT beyond), with a '\0' after it. Give *out back with
  * vx_release. */
 int vx_file_load(char **out, size_t *bytes, const char *path, size_t max_bytes,

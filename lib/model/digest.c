@@ -86,6 +86,31 @@ int vx_model_find_digest(vitx_model *model, const atomic_bool *stop)
     return VITX_OK;
 }
 
+static bool has_file(const vx_container *c, const vx_file *file)
+{
+    for (int i = 0; i < c->file_count; i++)
+        if (vx_file_same(c->files[i], file) && strcmp(name_of(c->files[i]), name_of(file)) == 0)
+            return true;
+    return false;
+}
+
+void vx_model_take_digest(vitx_model *model, vitx_model *other)
+{
+    const vx_container *c = model->container;
+    char text[VITX_DIGEST_TEXT] = "";
+    bool same = c->file_count == other->container->file_count && vx_model_has_digest(other);
+    for (int i = 0; i < c->file_count && same; i++)
+        same = has_file(other->container, c->files[i]);
+    if (!same)
+        return;
+    pthread_mutex_lock(&other->lock);
+    memcpy(text, other->digest, sizeof text);
+    pthread_mutex_unlock(&other->lock);
+    pthread_mutex_lock(&model->lock);
+    memcpy(model->digest, text, sizeof text);
+    pthread_mutex_unlock(&model->lock);
+}
+
 int vitx_model_digest(char out[VITX_DIGEST_TEXT], vitx_model *model)
 {
     if (!out || !model)

@@ -4,6 +4,7 @@
 #include "base/structs.h"
 #include "base/text.h"
 #include "engine/run.h"
+#include "model/digest.h"
 #include "words/words.h"
 
 /* Texts that are sorted together: their tokens take some megabytes. */
@@ -90,13 +91,14 @@ static int open_tower(vitx_texts *t, const vitx_model *model, const vitx_texts_o
     return vx_text_open(&t->model, model->path, &o);
 }
 
-static int open_all(vitx_texts *t, const vitx_model *model, const vitx_texts_opts *opts)
+static int open_all(vitx_texts *t, vitx_model *model, const vitx_texts_opts *opts)
 {
     vitx_context_opts context;
     if (!model->arch.units)
         return vx_fail_in(VITX_UNSUPPORTED, model->path,
                           "has classes of its own: no text is compared with its answers");
     VX_TRY(open_tower(t, model, opts));
+    vx_model_take_digest(t->model, model);
     if (vx_words_units(t) != model->arch.classes)
         return vx_fail_in(VITX_UNSUPPORTED, t->model->path,
                           "the text tower's vectors have %d numbers, the picture tower's %d",

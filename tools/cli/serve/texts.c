@@ -250,22 +250,19 @@ static void add_classes(struct digest *digest, const vitx_label_set *set)
                (size_t)info.count * (size_t)info.units * sizeof(float));
 }
 
-/* The tower is known by what it makes of two texts, wherever its files lie. */
+/* The tokenizer is known by what it makes of a text; the rest by files and options. */
 int texts_know(struct served *model)
 {
-    static const char *const probes[] = {
-        "", "a photo of two dogs and \xe4\xb8\x80\xe5\x8f\xaa\xe7\x8c\xab"};
-    const size_t numbers = 2 * (size_t)model->session.info.classes;
-    float *vectors = malloc(numbers * sizeof *vectors);
+    static const char *const probe[] = {
+        "a photo of two dogs and \xe4\xb8\x80\xe5\x8f\xaa\xe7\x8c\xab"};
+    char text[VITX_DIGEST_TEXT];
     struct digest *digest = digest_begin();
-    int code = vectors && digest ? vitx_texts_embed(vectors, model->session.texts, probes, 2, 0)
-                                 : VITX_NOMEM;
+    const int code = digest ? vitx_texts_digest(text, model->session.texts, probe, 1) : VITX_NOMEM;
     if (code == VITX_OK) {
-        digest_add(digest, vectors, numbers * sizeof *vectors);
+        digest_add(digest, text, sizeof text);
         add_classes(digest, model->session.labels);
     }
     if (digest)
         digest_end(digest, model->texts_digest);
-    free(vectors);
     return code;
 }
