@@ -64,7 +64,7 @@ struct worker {
     vitx_context *context;
     pthread_t thread;
     bool begun;                          /* the thread was */
-    bool fast_only;                      /* so that the slow lane never has all */
+    bool fast_only;                      /* a guest; or so that the slow lane never has all */
     bool guest;                          /* works only while another one makes room for it */
     bool wide;                           /* has all threads, for a piece that is alone */
     bool single;                         /* of one thread, on a CPU: pieces may run together */

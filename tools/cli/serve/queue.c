@@ -93,13 +93,12 @@ static void leave_all(struct work *work, struct piece *piece)
     pthread_cond_broadcast(&work->moved);
 }
 
-/* The slow lane's next one, if it may run beside those that do. A guest makes room for nobody. */
+/* The slow lane's next one, if it may run beside those that do. */
 static struct piece *next_slow(const struct worker *worker)
 {
     const struct lodged *m = worker->model;
     const int most = m->contexts > 1 ? m->contexts - 1 : 1;
-    const bool fast_only = worker->fast_only || worker->guest;
-    return fast_only || m->slow_running >= most ? NULL : m->first[LANE_SLOW];
+    return worker->fast_only || m->slow_running >= most ? NULL : m->first[LANE_SLOW];
 }
 
 /* Whether a piece is left to the worker that has all threads: it is the only one there is. */

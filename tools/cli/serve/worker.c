@@ -447,7 +447,7 @@ static void add_helper(struct lodged *m, struct work *work, int threads)
     const bool cpu = strcmp(session->size.device, "cpu") == 0;
     struct worker *worker = &m->workers[m->worker_count];
     if (m->contexts == 1 && add_worker(m, work, threads)) {
-        worker->guest = true;
+        worker->guest = worker->fast_only = true; /* it makes room for nobody */
     } else if (m->contexts > 1 && !work->opts.contexts && cpu && all > threads &&
                add_worker(m, work, all)) {
         worker->wide = true;
