@@ -133,6 +133,39 @@ gives 0
 run explain "${bundled[@]}" --threads 1 --method legrad --text "$star" --score dot --json in/one.png
 [ "$(first_of value dot/00000.predictions.jsonl)" = "$(first_of value "$out")" ] || fail "$(cat dot/*.jsonl)"
 
+check "texts among others"
+printf 'a blue cat\n\n a green house \n' > others.txt
+told=(--do explain --method "surgery,legrad" "${texts[@]}" --name '{path}.{method}.{target}.npy')
+batch --out alone "${told[@]}" in
+gives 0
+batch --out told "${told[@]}" --among @others.txt --among 'a red star' in
+gives 0
+run explain "${bundled[@]}" --threads 1 --method "surgery,legrad" "${texts[@]}" --among @others.txt --among 'a red star' -o 'told by one/{path}.{method}.{target}.npy' in/one.png
+gives 0
+for name in {surgery,legrad}.{a-red-star,$star}; do
+    cmp -s told/maps/in/one."$name".npy "told by one/in/one.$name.npy" || fail "another map: $name"
+done
+for text in a-red-star $star; do
+    cmp -s {told,alone}/maps/in/one.surgery.$text.npy && fail "other texts change nothing: $text"
+    cmp -s {told,alone}/maps/in/one.legrad.$text.npy || fail "legrad compares no texts"
+done
+cp -r told before.told
+batch --out told "${told[@]}" --among 'a blue cat' --among 'a green house' --among 'a red star' in
+gives 0
+same before.told told
+for others in "--among @others.txt" "--among cat" ""; do
+    # shellcheck disable=SC2086 # none, or two words
+    wrong "the plan has among" batch "${bundled[@]}" --shard-size 3 --out told "${told[@]}" $others in
+done
+wrong "the plan has among nothing" batch "${bundled[@]}" --shard-size 3 --out alone "${told[@]}" --among cat in
+same before.told told
+printf 'a red cat\n' >> others.txt # the name is the same, what it holds is not
+wrong "the plan has among" batch "${bundled[@]}" --shard-size 3 --out told "${told[@]}" --among @others.txt --among 'a red star' in
+for i in 1 0; do
+    batch --out told.half --shard $i/2 "${told[@]}" --among 'a blue cat' --among 'a green house' --among 'a red star' in
+done
+same told told.half
+
 all=(--do "classify,explain" "${labels[@]}" --method "legrad,gradcam" "${texts[@]}")
 check "all forms have both"
 batch --out whole "${all[@]}" --write tar --gallery --pages in
@@ -235,6 +268,13 @@ wrong "is empty" "${b[@]}" --label ' ' in
 wrong "--label TEXT gives it some" "${b[@]}" -m "$pair" --do classify in
 wrong "classes of its own" "${b[@]}" -m "$model" --label cat in
 wrong "--text is for --do explain" "${b[@]}" --text cat in
+wrong "--among is for --do explain" "${b[@]}" --among cat in
+wrong "--among is for --text" "${b[@]}" --method surgery --like in/one.png --among cat in -m "$pair"
+wrong "without --versus" "${b[@]}" --method surgery --text cat --versus cow --among dog in
+wrong "compare no texts" "${b[@]}" --method legrad --text cat --among dog in
+wrong "no text to be told from" "${b[@]}" --method surgery --text cat --among cat in
+wrong "a text is empty" "${b[@]}" --method surgery --text cat --among ' ' in
+wrong "none.txt" "${b[@]}" --method surgery --text cat --among @none.txt in
 wrong "--text: the model has classes" "${b[@]}" -m "$model" --method legrad --text cat in
 wrong "--text is empty" "${b[@]}" --method legrad --text ' ' in
 wrong "needs {target}, as there are several" "${b[@]}" --method legrad "${texts[@]}" in

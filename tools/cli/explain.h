@@ -54,11 +54,10 @@ struct explain_plan {
     int ranks; /* how many of each picture's best classes are wanted; 0: not as such */
     int score, versus, query;
     vitx_scale scale;
-    float low, high;       /* of VITX_SCALE_RANGE */
-    bool shared;           /* --scale shared */
-    struct ends *ends;     /* [opts_count]: --scale shared; NULL: each map has its own */
-    vitx_label_set *among; /* of --among; NULL: none */
-    vitx_image *baseline;  /* NULL: none */
+    float low, high;      /* of VITX_SCALE_RANGE */
+    bool shared;          /* --scale shared */
+    struct ends *ends;    /* [opts_count]: --scale shared; NULL: each map has its own */
+    vitx_image *baseline; /* NULL: none */
     struct direction direction;
     float *stand_ins;        /* [texts, classes]: until explain_plan_speak(); NULL: none */
     vitx_basis *basis;       /* --together: made by explain_run; NULL: none */

@@ -381,7 +381,7 @@ static int fill_opts(struct explain_plan *plan)
             fill_text(plan, &plan->opts[plan->opts_count++], t);
         }
     }
-    if (give_among(plan->opts, plan->opts_count, plan->among) != DONE)
+    if (o->among.count && give_among(plan->opts, plan->opts_count, plan->session->among) != DONE)
         return WRONG_USAGE;
     return give_set(plan->opts, plan->opts_count, &plan->set, &plan->sets);
 }
@@ -527,8 +527,8 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
         status = session_open(&plan->opened, &o->common);
     if (status == DONE && o->texts.count && plan->opened.info.units)
         status = texts_open(&plan->opened, &o->common);
-    if (status == DONE && plan->opened.texts && o->among.count)
-        status = texts_named(&plan->among, &plan->opened, &o->common, &o->among);
+    if (status == DONE && plan->opened.texts)
+        status = among_open(&plan->opened, &o->common, &o->among, NULL);
     if (status == DONE && plan->opened.texts)
         warn_of_cuts(&plan->opened, &o->common, &o->texts, o->versus);
     if (status == DONE)
@@ -591,7 +591,6 @@ void explain_plan_free(struct explain_plan *plan)
     session_close(&plan->opened);
     list_free(&plan->methods);
     list_free(&plan->set);
-    vitx_label_set_free(plan->among);
     vitx_basis_free(plan->basis);
     free(plan->ends);
     vitx_image_free(plan->baseline);

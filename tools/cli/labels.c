@@ -279,29 +279,40 @@ static void warn_of_cut_sentences(const vitx_label_set *set, const struct common
                  info.cut);
 }
 
-int texts_named(vitx_label_set **out, const struct session *session, const struct common *common,
-                const struct list *words)
+static int gather_among(struct list *out, const struct list *words)
 {
-    struct list texts = {0}, none = {0};
     int status = DONE;
     for (int i = 0; i < words->count && status == DONE; i++) {
         const char *word = words->items[i];
         if (word[0] == '@' && word[1])
-            status = lines_of(&texts, word + 1);
+            status = lines_of(out, word + 1);
         else if (!word[strspn(word, blanks)])
             status = wrong_usage("--among: a text is empty");
         else
-            status = list_add(&texts, word, strlen(word)) ? DONE : no_memory();
+            status = list_add(out, word, strlen(word)) ? DONE : no_memory();
     }
-    if (status == DONE && texts.count == 0)
-        status = wrong_usage("--among %s: there are no texts in it", words->items[0]);
-    if (status == DONE) {
-        const int code = labels_create(out, session->texts, &texts, &none, NULL);
-        status = code == VITX_OK ? DONE : refused(code, session->path);
-    }
+    if (status == DONE && out->count == 0)
+        return wrong_usage("--among %s: there are no texts in it", words->items[0]);
+    return status;
+}
+
+int among_open(struct session *session, const struct common *common, const struct list *words,
+               char *digest)
+{
+    struct list texts = {0}, none = {0};
+    if (words->count == 0)
+        return DONE;
+    int status = gather_among(&texts, words), code = VITX_OK;
     if (status == DONE)
-        warn_of_cut_sentences(*out, common);
+        code = labels_create(&session->among, session->texts, &texts, &none, NULL);
+    if (status == DONE && code == VITX_OK && digest)
+        code = vitx_texts_digest(digest, session->texts, (const char *const *)texts.items,
+                                 texts.count);
     list_free(&texts);
+    if (code != VITX_OK)
+        return refused(code, session->path);
+    if (status == DONE)
+        warn_of_cut_sentences(session->among, common);
     return status;
 }
 

@@ -70,10 +70,11 @@ void warn_of_cuts(const struct session *session, const struct common *common,
 int classes_of(const struct session *session);
 bool has_probabilities(const struct session *session);
 
-/* The texts of --among, and of files that stand there as @FILE, one a line; free it with
- * vitx_label_set_free(). For a session whose text tower is open. Complains; an exit status. */
-int texts_named(vitx_label_set **out, const struct session *session, const struct common *common,
-                const struct list *words);
+/* session->among: the texts of --among, and of files that stand there as @FILE, one a line. For a
+ * session whose text tower is open; nothing if there are no words. digest: of what their vectors
+ * depend on; NULL: not wanted. Complains; an exit status. */
+int among_open(struct session *session, const struct common *common, const struct list *words,
+               char *digest);
 
 /* The labels and the sentences that the command line names, those of files among them; free both
  * lists whatever comes of it. Complains; an exit status. */

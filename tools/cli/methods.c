@@ -160,12 +160,13 @@ int give_set(vitx_explain_opts *opts, int count, const struct list *set, const c
 
 int give_among(vitx_explain_opts *opts, int count, const vitx_label_set *among)
 {
-    bool used = !among;
-    for (int i = 0; i < count && among; i++) {
+    bool used = false;
+    for (int i = 0; i < count; i++) {
         vitx_method_info m;
         if (method_find(&m, opts[i].method) != DONE)
             return WRONG_USAGE;
-        opts[i].among = m.among ? among : NULL;
+        if (m.among)
+            opts[i].among = among;
         used = used || m.among;
     }
     return used ? DONE

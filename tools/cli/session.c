@@ -232,11 +232,13 @@ void session_close(struct session *session)
     vitx_context_free(session->context);
     vitx_texts_free(session->texts);
     vitx_label_set_free(session->labels);
+    vitx_label_set_free(session->among);
     vitx_model_free(session->model);
     free(session->bundled);
     session->context = NULL;
     session->texts = NULL;
     session->labels = NULL;
+    session->among = NULL;
     session->model = NULL;
     session->path = session->bundled = NULL;
 }

@@ -14,6 +14,7 @@ struct session {
     vitx_context *context;
     vitx_texts *texts;      /* NULL: not opened (labels.h) */
     vitx_label_set *labels; /* classes that are texts; NULL: there are none */
+    vitx_label_set *among;  /* texts of --among; NULL: there are none */
     vitx_model_info info; /* for the size that was asked for: grid, tokens, flops, recipe */
     vitx_context_info size;
     vitx_recipe recipe; /* what info.recipe points to */

@@ -147,10 +147,10 @@ static const struct option options[] = {
 };
 
 static const char *const taken[] = {
-    "method", "target",   "unit",     "text",     "vector", "like",   "score",
-    "versus", "baseline", "layer",    "head",     "query",  "set",    "components",
-    "flip",   "layout",   "underlay", "colormap", "alpha",  "smooth", "interpolate",
-    "scale",  "mask",     "frame",    "colorbar", NULL};
+    "method",      "target", "unit",     "text",     "among",    "vector", "like",
+    "score",       "versus", "baseline", "layer",    "head",     "query",  "set",
+    "components",  "flip",   "layout",   "underlay", "colormap", "alpha",  "smooth",
+    "interpolate", "scale",  "mask",     "frame",    "colorbar", NULL};
 
 /* ------------------------------------------------------------------ the folder ------------- */
 

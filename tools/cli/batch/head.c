@@ -18,7 +18,7 @@ static const char *const no_bytes[] = {
     "shards",       "out",        "write", "do",       "restart",     "plan-only",
     "retry-failed", "verify",     "model", "labels",   "device",      "precision",
     "lang",         "memory",     "label", "template", "label-cache", "text-model",
-    "tokenizer",    "clean-text", NULL};
+    "tokenizer",    "clean-text", "among", NULL};
 
 static bool is_among(const char *const *words, const char *word)
 {
@@ -164,6 +164,8 @@ bool put_head(struct text *text, const struct run *run)
     put_options(text, run); /* --text among them, which says more than its digest */
     if (run->texts[0])
         text_format(text, "\"texts\":\"%s\",", run->texts);
+    if (run->among[0])
+        text_format(text, "\"among\":\"%s\",", run->among);
     if (text->failed)
         complain(NULL, "no memory");
     return !text->failed;

@@ -33,7 +33,8 @@ struct run {
     int batch, top; /* pictures that run at once; classes of each */
     int units; /* numbers of each picture's vector: its embedding, or what labels that are texts are
                   compared with; 0: it gets none */
-    char labels[VITX_DIGEST_TEXT], texts[VITX_DIGEST_TEXT]; /* of session.labels; of --text */
+    /* Digests of session.labels, of --text and of --among; empty: there are none. */
+    char labels[VITX_DIGEST_TEXT], texts[VITX_DIGEST_TEXT], among[VITX_DIGEST_TEXT];
     char *pattern;            /* of maps' files, below the folder; form files */
     struct explain_plan maps; /* of explains; opts_count is 0 without it */
     struct lanes lanes;

@@ -58,8 +58,9 @@ static int choose_deeds(struct run *run)
         return wrong_usage("--do explain needs --method NAME");
     if (!run->explains && o->explain.methods.count > 0)
         return wrong_usage("--method is for --do explain");
-    if (!run->explains && o->explain.texts.count > 0)
-        return wrong_usage("--text is for --do explain, which needs --method NAME");
+    if (!run->explains && (o->explain.texts.count > 0 || o->explain.among.count > 0))
+        return wrong_usage("--%s is for --do explain, which needs --method NAME",
+                           o->explain.texts.count ? "text" : "among");
     return DONE;
 }
 
@@ -141,6 +142,19 @@ static int put_texts(struct run *run)
     return code == VITX_OK ? DONE : refused(code, s->path);
 }
 
+/* Texts that others are told from; there may be many. */
+static int open_among(struct run *run, const struct common *each)
+{
+    const struct list *words = &run->settings->explain.among;
+    if (words->count == 0)
+        return DONE;
+    progress_begin(each, 1, 1, NULL);
+    progress_step(0, 1, "texts");
+    const int status = among_open(&run->session, each, words, run->among);
+    progress_hide();
+    return status;
+}
+
 /* Classes that are texts, and texts that are explained. */
 static int open_texts(struct run *run)
 {
@@ -156,6 +170,8 @@ static int open_texts(struct run *run)
                      run->settings->explain.versus);
     if (status == DONE && texts)
         status = put_texts(run);
+    if (status == DONE && texts)
+        status = open_among(run, &each);
     return status != DONE && progress_interrupted() ? STOPPED : status;
 }
 
