@@ -262,6 +262,8 @@ wrong "would replace the picture" "${two[@]}" --why "$photos/{image}.png" --meth
 cmp docs/images/scenes/one.png "$photos/one.png" || fail "a picture was replaced"
 wrong "several maps need a pattern" "${two[@]}" --why "$folder/a.png" "$photos"
 wrong "are for --why" "${two[@]}" --method gradcam "$photos"
+wrong "are for --why" "${two[@]}" --among dog "$photos"
+wrong "--among is for --text" "${two[@]}" --why "$folder/{image}.png" --method surgery --among dog "$photos"
 wrong "no method" "${two[@]}" --why "$folder/{image}.png" --method gradcamm "$photos"
 
 check "texts: each has a list of its own, and what is not there is said"
@@ -323,6 +325,37 @@ run "${text[@]}" --text 'a red dog' --text 狗 --top 1 --why "$folder/of/{image}
 gives 0
 [ "$(find "$folder/of" -name '*.png' | wc -l)" = 2 ] || fail "$(ls "$folder/of")"
 out_has 'legrad  text a red dog$'
+check "--why of a text among others"
+printf 'a car\n' > "$folder/others.txt"
+# maps OPTION...: surgery's map of a text in the best picture, as explain makes it with the same options
+maps() {
+    local map of words shot
+    right "${text[@]}" --text 'a red dog' --text 狗 --top 1 --why "$folder/among/{image}.{target}.json" --method surgery "$@" "$photos"
+    for map in "$folder"/among/*.json; do
+        of=${map##*/} words='a red dog'
+        [[ $of = *.狗.json ]] && words=狗
+        shot=$(find "$photos" -name "${of%%.*}.png")
+        right explain -m "$towers" --tokenizer "$folder/tokens" --method surgery --text "$words" "$@" -o "$folder/line.json" "$shot"
+        cmp -s "$map" "$folder/line.json" || fail "$of: another map than explain's"
+    done
+}
+maps
+cp -r "$folder/among" "$folder/alone"
+maps --among "@$folder/others.txt" --among dog
+for map in "$folder"/among/*.json; do
+    grep -q '"among":2' "$map" || fail "not two texts: $(head -c 700 "$map")"
+    cmp -s "$map" "$folder/alone/${map##*/}" && fail "other texts change nothing"
+done
+right "${text[@]}" --text 狗 --top 1 --why "$folder/among.html" --method surgery --among dog "$photos"
+grep -aq 'vitx-cli explain .*--among dog' "$folder/among.html" || fail "another line"
+wrong "compare no texts" "${text[@]}" --text 狗 --why "$folder/{image}.png" --among dog "$photos"
+wrong "without --versus" "${text[@]}" --text 狗 --versus a --why "$folder/{image}.png" --method surgery --among dog "$photos"
+wrong "no text to be told from" "${text[@]}" --text 狗 --why "$folder/{image}.png" --method surgery --among 狗 "$photos"
+cp "$folder/others.txt" "$folder/others.json"
+wrong "would replace the list" "${text[@]}" --text 狗 --top 1 --why "$folder/others.json" --method surgery --among "@$folder/others.json" "$photos"
+run "${text[@]}" --text 狗 --why "$folder/{image}.png" --method surgery --among "@$folder/none.txt" "$photos"
+gives 1
+err_has "none.txt"
 wrong "{target} has to be in it" "${text[@]}" --text a --text b --why "$folder/{image}.png" "$photos"
 wrong "a page is of one --text" "${text[@]}" --text a --text b --why "$folder/x.html" "$photos"
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "search.h"
+#include "tools/cli/labels.h"
 #include "tools/cli/outputs.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/sources.h"
@@ -84,6 +85,13 @@ static const struct option options[] = {
      AT(set),
      .value = "KEY=VALUE",
      .help = "option of the method, repeatable"},
+    {.name = "among",
+     .kind = OPTION_LIST,
+     AT(among),
+     .value = "TEXT|@FILE",
+     .help = "with --why: other texts that the text is told from, repeatable",
+     .more = "For methods that compare texts (surgery, clip-es). See explain --among. The order of "
+             "the pictures does\nnot depend on it."},
     {.name = "index",
      .kind = OPTION_TEXT,
      AT(index),
@@ -332,6 +340,8 @@ static int search(struct search *s, char **words, int count)
         status = SOME_FAILED;
     if (status == DONE)
         status = queries_make(&s->queries, &s->session, o);
+    if (status == DONE)
+        status = among_open(&s->session, &o->common, &o->among, NULL);
     if (status == DONE)
         status = open_index(s, words, count);
     if (status == DONE)

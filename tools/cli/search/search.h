@@ -14,7 +14,7 @@
 
 struct search_settings {
     struct common common;
-    struct list texts, methods, set;
+    struct list texts, methods, set, among;
     const char *like, *vector, *versus, *index, *faiss, *why;
     int top;          /* 0: all */
     double threshold; /* at most -2: none */

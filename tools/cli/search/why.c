@@ -26,6 +26,12 @@ struct why {
     int count;
 };
 
+static int no_memory(void)
+{
+    complain(NULL, "no memory");
+    return SOME_FAILED;
+}
+
 /* What explain would have been told. */
 static void settle(struct why *w, const struct search_settings *o)
 {
@@ -33,6 +39,7 @@ static void settle(struct why *w, const struct search_settings *o)
     w->settings = (struct explain_settings){.common = o->common,
                                             .methods = o->methods,
                                             .set = o->set,
+                                            .among = o->among,
                                             .out = o->why,
                                             .like = o->like,
                                             .vector = o->vector,
@@ -59,13 +66,30 @@ static bool same_name(const char *out, const char *one, const char *other)
     return same;
 }
 
+/* That one of the methods compares texts, which is not to be said behind an hour of embedding. */
+static int check_among(const struct list *asked)
+{
+    struct list methods = {0};
+    int status = choose_methods(&methods, asked);
+    vitx_explain_opts *opts = calloc((size_t)methods.count + 1, sizeof *opts);
+    if (!opts)
+        status = no_memory();
+    for (int i = 0; i < methods.count && opts; i++)
+        opts[i].method = methods.items[i];
+    if (status == DONE)
+        status = give_among(opts, methods.count, NULL);
+    free(opts);
+    list_free(&methods);
+    return status;
+}
+
 int why_check(const struct search_settings *o)
 {
     static char some[] = "text";
     struct why w = {.text = o->texts.count ? some : NULL};
     if (!o->why)
-        return o->methods.count || o->set.count
-                   ? wrong_usage("--method and --set are for --why OUT")
+        return o->methods.count || o->set.count || o->among.count
+                   ? wrong_usage("--method, --set and --among are for --why OUT")
                    : DONE;
     if (strcmp(o->why, "-") == 0)
         return wrong_usage("--why writes files");
@@ -83,7 +107,8 @@ int why_check(const struct search_settings *o)
                 return wrong_usage("--why %s: the maps of \"%s\" and \"%s\" would get the same "
                                    "name; search for them one after the other",
                                    o->why, o->texts.items[j], o->texts.items[i]);
-    return explain_check(&w.settings, 1);
+    const int status = explain_check(&w.settings, 1);
+    return status == DONE && o->among.count ? check_among(&w.settings.methods) : status;
 }
 
 /* ------------------------------------------------------------------ for a page ------------- */
@@ -112,12 +137,6 @@ static bool give_line(struct why *w, const struct given *given)
 }
 
 /* ------------------------------------------------------------------ in order --------------- */
-
-static int no_memory(void)
-{
-    complain(NULL, "no memory");
-    return SOME_FAILED;
-}
 
 /* No map replaces a picture that is searched, or a file of the model. */
 static int know_sources(struct why *w, const struct pictures *pictures)
