@@ -270,6 +270,20 @@ for others in '' '--among dog --among cow'; do
     cp "$out" "$folder/eval.${#others}"
 done
 cmp -s "$folder"/eval.* && fail "other texts change no curve"
+# energy ARGUMENT...: of the map that explain makes with the same arguments, and of eval's: the share inside the box
+energy() {
+    right eval -m $clip --method surgery --metric energy --box 0,0,16,32 --no-baselines --json --text cat "$@" $picture
+    sed -n 's/.*"energy":\([^},]*\).*/\1/p' "$out"
+}
+alone=$(energy) told=$(energy --among "@$folder/behind.txt" --among sky)
+[ -n "$alone" ] && [ -n "$told" ] && [ "$alone" != "$told" ] || fail "among others: $alone and $told"
+[ "$told" = "$(energy --among grass --among 'a dog' --among sky)" ] || fail "a file and its lines differ"
+wrong "no text to be told from" eval -m $clip --method surgery --text cat --among cat $picture
+wrong "a text is empty" eval -m $clip --method surgery --text cat --among ' ' $picture
+cp "$folder/behind.txt" "$folder/behind.npy"
+wrong "would replace the list" eval -m $clip --method surgery --metric deletion --text cat --among "@$folder/behind.npy" \
+    --curves "$folder/behind.npy" $picture
+refused "none.txt" eval -m $clip --method surgery --text cat --among "@$folder/none.txt" $picture
 
 check "scenes asked for in words"
 for language in en zh; do
@@ -281,6 +295,27 @@ right eval -m $clip --scenes 2 --words zh --method legrad,gem --metric insertion
 out_has 'asked in words \(zh\), as "一颗星星"'
 right eval -m $clip --scenes 2 --words en --method maskclip --among 'a star' --among 'a cat' --set smooth=1 --metric pointing
 wrong "no texts to be told from are given" eval -m $clip --scenes 2 --words en --method maskclip --set smooth=1
+for language in en zh; do
+    things=(eval -m $clip --scenes 2 --words $language --method legrad,surgery --metric energy,follows --no-baselines --json)
+    right "${things[@]}"
+    mv "$out" "$folder/scenes.alone"
+    right "${things[@]}" --among-things
+    out_has '"words":.*,"among":27\}'
+    # legrad compares no texts, so its maps are the same ones; and a map is one of its object still
+    for method in legrad surgery; do
+        grep "\"$method\"" "$folder/scenes.alone" | sed 's/,"ms".*//' > "$folder/first"
+        grep "\"$method\"" "$out" | sed 's/,"ms".*//' > "$folder/second"
+        cmp -s "$folder/first" "$folder/second"
+        [ $? = "$([ $method = legrad ]; echo $?)" ] || fail "$method: $(cat "$folder/first" "$folder/second")"
+    done
+done
+right eval -m $clip --scenes 2 --words en --method surgery --metric pointing --among-things
+out_has 'as "a star", told from all other things$'
+wrong "is for --words" eval -m $clip --scenes 2 --method surgery --among-things
+wrong "is for --words" eval -m $clip --text cat --method surgery --among-things $picture
+wrong "compare no texts" eval -m $clip --scenes 2 --words en --method legrad --among-things
+wrong "one of them" eval -m $clip --scenes 2 --words en --method surgery --among cat --among-things
+right eval -m $clip --scenes 2 --words en --method maskclip --among-things --set smooth=1 --metric pointing
 wrong "is for --scenes" eval -m $clip --words en --method legrad $picture
 wrong "the model has classes" eval -m $model --scenes 2 --words en --method legrad
 refused "--words en or zh" eval -m $clip --scenes 2 --method rollout

@@ -152,6 +152,14 @@ static const struct option options[] = {
          "text, and how often a true sentence about things, colours, places, numbers and relations "
          "comes before a\n"
          "false one."},
+    {.name = "among-things",
+     .kind = OPTION_FLAG,
+     AT(among_things),
+     .help = "with --words: tells each object from all other things of scenes",
+     .more =
+         "For methods that compare texts (surgery, clip-es): like --among with the sentences of "
+         "all things. Most of\nthem are not in the scene, as when somebody lists what might be "
+         "there."},
     {.name = "costly",
      .kind = OPTION_INT,
      AT(costly),
@@ -455,13 +463,15 @@ static int evaluate(struct eval_plan *plan, char **files, int count)
     return eval_curves_write(plan) == DONE ? p.c.status : SOME_FAILED;
 }
 
+/* The text tower, and the texts that others are told from. */
 static int open_texts(struct eval_plan *plan)
 {
     const struct eval_settings *o = plan->settings;
     const int status = texts_open(&plan->session, &o->common);
-    return status == DONE && o->among.count
-               ? texts_named(&plan->among, &plan->session, &o->common, &o->among)
-               : status;
+    if (status != DONE)
+        return status;
+    return o->among_things ? eval_words_among(&plan->session, (enum language)o->words)
+                           : among_open(&plan->session, &o->common, &o->among, NULL);
 }
 
 /* The model, and the text tower that --words or --text asks. */

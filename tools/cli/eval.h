@@ -23,6 +23,7 @@ struct eval_settings {
     int layer, score;
     int scenes, seed, costly; /* scenes 0: pictures; seed, costly VITX_AUTO: not given */
     int words;                /* of --scenes: enum language; VITX_AUTO: asked for by class */
+    bool among_things;        /* of --words: the sentences of all things are told apart */
     bool json, no_baselines, list;
 };
 
@@ -49,7 +50,6 @@ struct eval_plan {
     char coarse[32];              /* "step=N": of insertion and deletion over scenes */
     struct box *boxes;
     struct direction direction; /* in place of a target; that of all opts */
-    vitx_label_set *among;      /* of --among; NULL: none */
     struct table table;
     int target, methods, metrics;
 };

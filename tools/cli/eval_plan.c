@@ -308,6 +308,8 @@ int eval_plan_create(struct eval_plan *plan)
         return wrong_usage("--versus is for --text");
     if (o->among.count && ((!o->text && o->words == VITX_AUTO) || o->versus))
         return wrong_usage("--among is for --text or --words, without --versus");
+    if (o->among.count && o->among_things)
+        return wrong_usage("--among and --among-things: one of them");
     int status = choose_methods(&plan->method_names, &plan->settings->methods);
     if (status == DONE)
         status = leave_colours(plan);
@@ -339,7 +341,9 @@ static int give_direction(struct eval_plan *plan)
         plan->opts[i].text = o->text ? o->text : any_text;
         plan->opts[i].versus_text = o->versus;
     }
-    return status == DONE ? give_among(plan->opts, plan->methods, plan->among) : status;
+    if (status == DONE && plan->session.among)
+        return give_among(plan->opts, plan->methods, plan->session.among);
+    return status;
 }
 
 int eval_plan_methods(struct eval_plan *plan)
@@ -441,7 +445,6 @@ void eval_plan_free(struct eval_plan *plan)
     session_close(&plan->session);
     table_free(&plan->table);
     direction_free(&plan->direction);
-    vitx_label_set_free(plan->among);
     list_free(&plan->method_names);
     free(plan->opts);
     free(plan->sets);

@@ -53,6 +53,8 @@ int eval_scenes_check(const struct eval_settings *o, int files)
         return wrong_usage("--costly %s", needs);
     if (!o->scenes && o->words != VITX_AUTO)
         return wrong_usage("--words %s", needs);
+    if (o->words == VITX_AUTO && o->among_things)
+        return wrong_usage("--among-things is for --words");
     if (!o->scenes)
         return DONE;
     if (files)
@@ -93,10 +95,13 @@ static int find_outputs(struct scenes *s)
 /* What the objects are asked for by. */
 static int find_names(struct scenes *s)
 {
-    const int language = s->plan->settings->words;
-    return language == VITX_AUTO
-               ? find_outputs(s)
-               : eval_words_create(&s->words, &s->plan->session, (enum language)language);
+    struct eval_plan *plan = s->plan;
+    const int language = plan->settings->words;
+    if (language == VITX_AUTO)
+        return find_outputs(s);
+    const int status = eval_words_create(&s->words, &plan->session, (enum language)language);
+    s->words.told_apart = plan->settings->among_things;
+    return status;
 }
 
 /* A scene of each kind, in the size of the model's input. */

@@ -12,23 +12,63 @@ enum { FORM = 1 };
 
 /* -------------------------------------------------------------------------- sentences ----- */
 
-static int embed_things(struct eval_words *w)
+static void write_things(char (*things)[SENTENCE_BYTES], enum language language)
 {
-    const int n = scene_classes();
-    const char **list = calloc((size_t)n + 1, sizeof *list);
-    if (!list) {
-        complain(NULL, "no memory");
-        return SOME_FAILED;
-    }
-    for (int k = 0; k < n; k++)
-        list[k] = w->things[k];
-    list[n] = "";
-    const int code = vitx_texts_embed(w->vectors, w->session->texts, list, n + 1, 1);
-    free(list);
+    for (int k = 0; k < scene_classes(); k++)
+        sentence_write(things[k], &(struct fact){.kind = FACT_THING, .thing = k}, FORM, language);
+}
+
+/* All of them, and the empty text behind them; to be freed. NULL: no memory. */
+static const char **list_things(char (*things)[SENTENCE_BYTES])
+{
+    const char **list = calloc((size_t)scene_classes() + 1, sizeof *list);
+    for (int k = 0; list && k < scene_classes(); k++)
+        list[k] = things[k];
+    if (list)
+        list[scene_classes()] = "";
+    return list;
+}
+
+static int no_memory(void)
+{
+    complain(NULL, "no memory");
+    return SOME_FAILED;
+}
+
+static int answered(int code, const struct session *session)
+{
     if (code == VITX_OK)
         return DONE;
-    complain_last(w->session->path);
+    complain_last(session->path);
     return SOME_FAILED;
+}
+
+static int embed_things(struct eval_words *w)
+{
+    const char **list = list_things(w->things);
+    if (!list)
+        return no_memory();
+    const int code = vitx_texts_embed(w->vectors, w->session->texts, list, scene_classes() + 1, 1);
+    free(list);
+    return answered(code, w->session);
+}
+
+int eval_words_among(struct session *session, enum language language)
+{
+    char(*things)[SENTENCE_BYTES] = calloc((size_t)scene_classes(), sizeof *things);
+    int status;
+    if (things)
+        write_things(things, language);
+    const char **list = things ? list_things(things) : NULL;
+    if (list)
+        status = answered(vitx_label_set_create(&session->among, session->texts, list,
+                                                scene_classes(), NULL),
+                          session);
+    else
+        status = no_memory();
+    free(list);
+    free(things);
+    return status;
 }
 
 int eval_words_create(struct eval_words *w, const struct session *session, enum language language)
@@ -40,13 +80,9 @@ int eval_words_create(struct eval_words *w, const struct session *session, enum 
     w->vectors = calloc(n * units, sizeof *w->vectors);
     w->picture = calloc(units, sizeof *w->picture);
     w->cosines = calloc(n, sizeof *w->cosines);
-    if (!w->things || !w->vectors || !w->picture || !w->cosines) {
-        complain(NULL, "no memory");
-        return SOME_FAILED;
-    }
-    for (int k = 0; k < scene_classes(); k++)
-        sentence_write(w->things[k], &(struct fact){.kind = FACT_THING, .thing = k}, FORM,
-                       language);
+    if (!w->things || !w->vectors || !w->picture || !w->cosines)
+        return no_memory();
+    write_things(w->things, language);
     return embed_things(w);
 }
 
@@ -146,7 +182,8 @@ static double percent(struct share share)
 
 void eval_words_print(const struct eval_words *w)
 {
-    printf("asked in words (%s), as \"%s\"\n", word_languages[w->language], w->things[0]);
+    printf("asked in words (%s), as \"%s\"%s\n", word_languages[w->language], w->things[0],
+           w->told_apart ? ", told from all other things" : "");
     printf("of the things that are there %.1f %% are nearer than the empty text, of those that are "
            "not %.1f %% are not\n",
            percent(w->there), percent(w->absent));
@@ -170,5 +207,7 @@ void eval_words_print_json(const struct eval_words *w)
     print_share(",", "absent", w->absent);
     for (int kind = 0; kind < FACT_KINDS; kind++)
         print_share(",", fact_kind_name((enum fact_kind)kind), w->kinds[kind]);
+    if (w->told_apart)
+        printf(",\"among\":%d", scene_classes() - 1);
     putchar('}');
 }

@@ -16,6 +16,7 @@ struct share {
 struct eval_words {
     const struct session *session;
     enum language language;
+    bool told_apart; /* each thing from all others: --among-things */
     int units;
     char (*things)[SENTENCE_BYTES]; /* [scene_classes()]: a sentence that names the thing */
     float *vectors;                 /* [scene_classes() + 1, units], the last of the empty text */
@@ -32,6 +33,9 @@ extern const char *const word_languages[];
  * whatever comes of it. */
 int eval_words_create(struct eval_words *words, const struct session *session,
                       enum language language);
+/* session->among: those sentences, for a session whose text tower is open. Complains; an exit
+ * status. */
+int eval_words_among(struct session *session, enum language language);
 void eval_words_free(struct eval_words *words);
 
 /* Runs the scene's picture and compares it with all things and sentences. right: the best things
