@@ -489,19 +489,20 @@ has '"label":"一只狗"'
 
 # same_text QUERY OPTION...: the numbers of a text and its map are those of the command line
 same_text() {
-    local query="model=words&method=legrad&$1"
+    local query="model=words&method=$method&$1"
     shift
     is 200 POST "/v1/explain?$query&format=npy" $picture
     body > "$folder/answer.npy"
-    "$program" explain -m $words --method legrad "$@" -o "$folder/line.npy" $picture > "$folder/said" 2>&1
+    "$program" explain -m $words --method $method "$@" -o "$folder/line.npy" $picture > "$folder/said" 2>&1
     cmp "$folder/answer.npy" "$folder/line.npy" || fail "the map is another one"
     is 200 POST "/v1/explain?$query" $picture
     body | grep -oE '"(text|versus_text|text_value|empty_value|probability|score|value)":[^,]*' > "$folder/answer"
-    "$program" explain -m $words --method legrad "$@" --json $picture |
+    "$program" explain -m $words --method $method "$@" --json $picture |
         grep -oE '"(text|versus_text|text_value|empty_value|probability|score|value)":[^,]*' > "$folder/line"
     [ -s "$folder/answer" ] || fail "the answer has no numbers"
     diff "$folder/answer" "$folder/line" > "$folder/differ" || fail "$(cat "$folder/differ")"
 }
+method=legrad
 same_text 'text=a+red+car' --text 'a red car'
 same_text 'text=a+red+car&set=correction=0.5' --text 'a red car' --set correction=0.5
 is 400 POST '/v1/explain?model=words&method=legrad&unit=3&set=correction=0.5' $picture
@@ -509,6 +510,25 @@ has 'there is no text tower'
 is 400 POST '/v1/explain?model=words&method=maskclip&text=a+cat&set=smooth=1' $picture
 has 'no texts to be told from are given'
 same_text "text=$dog&versus=a+cat&score=dot" --text 一只狗 --versus 'a cat' --score dot
+method=surgery
+same_text "text=$dog&among=a+cat&among=sky" --text 一只狗 --among 'a cat' --among sky
+# A server reads no file, whatever a text looks like.
+is 200 POST "/v1/explain?model=words&method=surgery&text=$dog&among=@/nowhere" $picture
+has '"among":1'
+is 400 POST "/v1/explain?model=words&method=legrad&text=$dog&among=sky" $picture
+has 'compare no texts'
+for parameters in '"text":"一只狗","among":["a cat","sky"]' '"text":"一只狗","among":"sky"'; do
+    printf '{"instances":[{"b64":"%s"}],"parameters":{"method":"surgery",%s}}' "$base" "$parameters" > "$folder/json"
+    is 200 POST /v1/models/words:explain "$folder/json"
+    has "\"among\":$([[ $parameters = *']' ]] && echo 2 || echo 1)"
+    printf '{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["%s"]}],"parameters":{"method":"surgery",%s}}' \
+        "$base" "$parameters" > "$folder/json"
+    is 200 POST /v2/models/words/explain "$folder/json"
+    has '"name":"map"'
+done
+printf '{"instances":[{"b64":"%s","among":"sky"}],"parameters":{"text":"a cat"}}' "$base" > "$folder/json"
+is 400 POST /v1/models/words:explain "$folder/json"
+has 'among: options stand among the parameters'
 is 200 POST "/v1/explain?model=words&method=legrad&text=$dog" $picture 'Accept: image/png'
 tag=$(sed -n 's/^ETag: \(.*\)\r$/\1/p' "$out")
 is 304 POST "/v1/explain?model=words&method=legrad&text=$dog" $picture 'Accept: image/png' "If-None-Match: $tag"

@@ -131,6 +131,61 @@ START_TEST(maps_of_texts_are_the_librarys)
 }
 END_TEST
 
+/* Texts that it is told from; one that looks like the name of a list is no more than a text. */
+START_TEST(maps_told_from_others_are_the_librarys)
+{
+    static const char *const methods[] = {"surgery", "clip-es"};
+    static const char *const others[] = {"a cat", "@test/golden/words/labels.txt"};
+    struct work_opts opts = usual();
+    vitx_label_set *set;
+    char words[160];
+    opts.contexts = 1;
+    opts.threads = 0;
+    begin_texts(&opts, KEPT);
+    ck_assert_int_eq(vitx_label_set_create(&set, served[2].session.texts, others, 2, NULL),
+                     VITX_OK);
+    vitx_explain_opts e = VITX_EXPLAIN_OPTS_INIT;
+    e.method = methods[_i];
+    e.texts = served[2].session.texts;
+    e.text = DOG;
+    snprintf(words, sizeof words, "method=%s&text=" DOG, methods[_i]);
+    struct ticket *alone = answer(&served[2], VERB_EXPLAIN, FORM_NPY, words, picture(1));
+    expect_map(ticket_reply(alone), &e);
+    snprintf(words, sizeof words, "method=%s&text=" DOG "&among=%s&among=%s", methods[_i],
+             others[0], others[1]);
+    struct ticket *told = answer(&served[2], VERB_EXPLAIN, FORM_NPY, words, picture(1));
+    e.among = set;
+    expect_map(ticket_reply(told), &e);
+    ck_assert_str_ne(ticket_reply(alone)->etag, ticket_reply(told)->etag);
+    ck_assert_mem_ne(ticket_reply(alone)->body, ticket_reply(told)->body,
+                     ticket_reply(told)->bytes);
+    ticket_leave(alone);
+    ticket_leave(told);
+    vitx_label_set_free(set);
+    end();
+}
+END_TEST
+
+/* The map says how many there were; a page has them in its command. */
+START_TEST(what_texts_were_told_from_is_said)
+{
+    const char *words = "method=surgery,legrad&text=a cat&among=a cat&among=sky&among=" DOG;
+    const struct work_opts opts = usual();
+    begin_texts(&opts, KEPT);
+    struct ticket *ticket = answer(&served[2], VERB_EXPLAIN, FORM_JSON, words, picture(1));
+    const char *text = ticket_reply(ticket)->body;
+    ck_assert_int_eq(ticket_reply(ticket)->status, 200);
+    ck_assert_ptr_nonnull(strstr(text, "\"among\":2"));
+    ck_assert_ptr_nonnull(strstr(text, "\"among\":null"));
+    ticket_leave(ticket);
+    ticket = answer(&served[2], VERB_EXPLAIN, FORM_HTML, words, picture(1));
+    ck_assert_int_eq(ticket_reply(ticket)->status, 200);
+    ck_assert_ptr_nonnull(strstr(ticket_reply(ticket)->body, "--among sky"));
+    ticket_leave(ticket);
+    end();
+}
+END_TEST
+
 /* The numbers that say whether it is there; the page marks the words. */
 START_TEST(texts_have_their_numbers_and_words)
 {
@@ -225,6 +280,24 @@ START_TEST(texts_have_a_cost)
 }
 END_TEST
 
+/* As labels do: what is kept is not run again. */
+START_TEST(others_cost_once)
+{
+    const char *words = "method=surgery&text=a&among=b&among=c";
+    const struct work_opts opts = usual();
+    begin_texts(&opts, _i ? KEPT : 0);
+    const double run = metric("vitx_texts_total");
+    const double one = cost_of(VERB_EXPLAIN, FORM_NPY, "method=surgery&text=a");
+    ck_assert_double_eq(cost_of(VERB_EXPLAIN, FORM_NPY, words), one + 2);
+    ticket_leave(answer(&served[2], VERB_EXPLAIN, FORM_NPY, words, picture(1)));
+    ck_assert_double_eq(metric("vitx_texts_total") - run, 2);
+    ck_assert_double_eq(cost_of(VERB_EXPLAIN, FORM_NPY, words), _i ? one : one + 2);
+    ticket_leave(answer(&served[2], VERB_EXPLAIN, FORM_NPY, words, picture(2)));
+    ck_assert_double_eq(metric("vitx_texts_total") - run, _i ? 2 : 4);
+    end();
+}
+END_TEST
+
 /* Several that want the same labels at the same time have them made once. */
 START_TEST(labels_are_made_once)
 {
@@ -285,6 +358,10 @@ START_TEST(texts_tell_answers_apart)
                  {VERB_EXPLAIN, {"method=legrad&text=a", "method=legrad&text=b"}},
                  {VERB_EXPLAIN, {"method=legrad&text=a&versus=b", "method=legrad&text=a&versus=c"}},
                  {VERB_EXPLAIN, {"method=rollout&text=a", "method=rollout&text=A"}},
+                 {VERB_EXPLAIN, {"method=surgery&text=a", "method=surgery&text=a&among=b"}},
+                 {VERB_EXPLAIN, {"method=surgery&text=a&among=b", "method=surgery&text=a&among=c"}},
+                 {VERB_EXPLAIN,
+                  {"method=surgery&text=a&among=b,c", "method=surgery&text=a&among=b&among=c"}},
                  {VERB_EMBED, {"text=a", "text=b"}}};
     const struct work_opts opts = usual();
     begin_texts(&opts, KEPT);
@@ -338,6 +415,7 @@ START_TEST(what_is_no_text_is_refused)
     } options[] = {{VERB_CLASSIFY, "label"},
                    {VERB_CLASSIFY, "template"},
                    {VERB_EXPLAIN, "text"},
+                   {VERB_EXPLAIN, "among"},
                    {VERB_EMBED, "text"}};
     const struct work_opts opts = usual();
     begin_texts(&opts, KEPT);
@@ -358,6 +436,8 @@ START_TEST(what_is_no_text_is_refused)
     expect_refused(&served[2], VERB_CLASSIFY, FORM_JSON, "label-cache", "x", 400, "no option");
     expect_refused(&served[2], VERB_EXPLAIN, FORM_JSON, "text-model", "x", 400, "not for requests");
     expect_refused(&served[2], VERB_EXPLAIN, FORM_JSON, "label", "x", 400, "no option");
+    expect_refused(&served[2], VERB_EXPLAIN, FORM_JSON, "among", "x", 400, "among is for text");
+    expect_refused(&served[2], VERB_EMBED, FORM_JSON, "among", "x", 400, "no option");
     end();
 }
 END_TEST
@@ -371,6 +451,24 @@ static void expect_too_much(enum verb verb, const struct field *fields, int coun
     ck_assert_msg(why.status >= 400 && why.status < 500 && strstr(why.text, words), "%d %s",
                   why.status, why.text);
 }
+
+START_TEST(others_need_a_text_and_a_method)
+{
+    static const struct field versus[] = {
+        {"text", "a"}, {"versus", "b"}, {"method", "surgery"}, {"among", "c"}};
+    static const struct field deaf[] = {{"text", "a"}, {"method", "legrad"}, {"among", "c"}};
+    const struct work_opts opts = usual();
+    begin_texts(&opts, KEPT);
+    expect_too_much(VERB_EXPLAIN, versus, 4, "among is for text, without versus");
+    expect_too_much(VERB_EXPLAIN, deaf, 3, "compare no texts");
+    struct ticket *ticket = answer(&served[2], VERB_EXPLAIN, FORM_JSON,
+                                   "method=surgery&text=a cat&among=a cat", picture(1));
+    ck_assert_int_eq(ticket_reply(ticket)->status, 422);
+    ck_assert_ptr_nonnull(strstr(ticket_reply(ticket)->body, "no text to be told from is another"));
+    ticket_leave(ticket);
+    end();
+}
+END_TEST
 
 /* "name0".."name9" and so on. */
 static struct field *many(const char *name, int count, const char *last_name, const char *last)
@@ -395,11 +493,15 @@ START_TEST(too_many_texts_are_refused)
     expect_too_much(VERB_EXPLAIN, texts, TEXTS_MOST + 1, "17 texts");
     expect_too_much(VERB_EMBED, texts, TEXTS_MOST + 1, "17 texts");
     free(texts);
+    struct field *others = many("among", LABELS_MOST + 1, "text", "a");
+    expect_too_much(VERB_EXPLAIN, others, LABELS_MOST + 2, "1001 texts to be told from");
+    free(others);
     struct field *options = many("unit", 64, "text", "a");
     expect_too_much(VERB_EXPLAIN, options, 65, "more than 64 options");
     free(options);
     memset(longest, 'a', sizeof longest - 1);
     expect_refused(&served[2], VERB_EXPLAIN, FORM_JSON, "text", longest, 400, "1024 bytes");
+    expect_refused(&served[2], VERB_EXPLAIN, FORM_JSON, "among", longest, 400, "1024 bytes");
     const struct field file[] = {{"label", "a"}, {"template", "/etc/passwd"}};
     expect_too_much(VERB_CLASSIFY, file, 2, "no set of that name");
     end();
@@ -461,6 +563,7 @@ START_TEST(asking_runs_no_tower)
     ck_assert_mem_eq(digest, served[2].texts_digest, sizeof digest);
     ask_free(ask_of(&served[2], VERB_EXPLAIN, FORM_HTML, "text=a thing&versus=another"));
     ask_free(ask_of(&served[2], VERB_EXPLAIN, FORM_JSON, "text=" DOG "&method=surgery,rise"));
+    ask_free(ask_of(&served[2], VERB_EXPLAIN, FORM_JSON, "text=a&method=surgery&among=b"));
     ask_free(ask_of(&served[2], VERB_CLASSIFY, FORM_JSON, LABELS));
     ask_free(ask_of(&served[2], VERB_EMBED, FORM_JSON, "text=a thing"));
     ck_assert(!seen);
@@ -478,8 +581,9 @@ static bool answers_with(int allocations, int which, const vitx_image *image)
     static const struct field fields[][4] = {
         {{"label", "a cat"}, {"label", DOG}, {"template", "a {}"}, {"template", "zh7"}},
         {{"text", "a cat"}, {"text", DOG}, {"method", "legrad"}, {"versus", "a"}},
+        {{"text", "a cat"}, {"among", DOG}, {"method", "surgery"}, {"among", "a"}},
         {{"text", "a cat"}, {"text", DOG}, {"normalize", "1"}, {"text", "c"}}};
-    static const enum verb verbs[] = {VERB_CLASSIFY, VERB_EXPLAIN, VERB_EMBED};
+    static const enum verb verbs[] = {VERB_CLASSIFY, VERB_EXPLAIN, VERB_EXPLAIN, VERB_EMBED};
     return answers_within(allocations, &served[2], verbs[which], FORM_JSON, fields[which], 4,
                           image);
 }
@@ -505,20 +609,24 @@ static Suite *suite(void)
     tcase_add_test(t, labels_are_the_librarys);
     tcase_add_test(t, a_server_has_labels);
     tcase_add_loop_test(t, maps_of_texts_are_the_librarys, 0, 3);
+    tcase_add_loop_test(t, maps_told_from_others_are_the_librarys, 0, 2);
+    tcase_add_test(t, what_texts_were_told_from_is_said);
     tcase_add_test(t, texts_have_their_numbers_and_words);
     tcase_add_test(t, texts_are_embedded_without_a_picture);
     tcase_add_loop_test(t, labels_cost_once, 0, 2);
     tcase_add_test(t, texts_have_a_cost);
+    tcase_add_loop_test(t, others_cost_once, 0, 2);
     tcase_add_test(t, labels_are_made_once);
     tcase_add_test(t, kept_labels_are_bounded);
     tcase_add_test(t, texts_tell_answers_apart);
     tcase_add_test(t, texts_run_alone);
     tcase_add_test(t, what_is_no_text_is_refused);
+    tcase_add_test(t, others_need_a_text_and_a_method);
     tcase_add_test(t, too_many_texts_are_refused);
     tcase_add_loop_test(t, nobody_waits_for_a_tower, 0, 2);
     tcase_add_test(t, asking_runs_no_tower);
     if (!SANITIZED_THREADS) /* it is one thread's */
-        tcase_add_loop_test(t, memory_runs_out_anywhere, 0, 3);
+        tcase_add_loop_test(t, memory_runs_out_anywhere, 0, 4);
     tcase_set_timeout(t, 60);
     suite_add_tcase(s, t);
     return s;

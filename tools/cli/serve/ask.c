@@ -11,7 +11,7 @@
 extern const struct command cmd_classify, cmd_embed, cmd_explain;
 
 enum {
-    MOST_FIELDS = 64,  /* but labels */
+    MOST_FIELDS = 64,  /* but labels and texts to be told from */
     MOST_VALUE = 1024, /* bytes of a value */
     MOST_MAPS = 128,   /* of a request */
 };
@@ -33,6 +33,7 @@ static const struct allowed {
     {"method", EXPLAIN, JSON | PNG | NPY | HTML},
     {"target", EXPLAIN, JSON | PNG | NPY | HTML},
     {"text", EXPLAIN | EMBED, JSON | PNG | NPY | HTML},
+    {"among", EXPLAIN, JSON | PNG | NPY | HTML},
     {"unit", EXPLAIN, JSON | PNG | NPY | HTML},
     {"score", EXPLAIN, JSON | PNG | NPY | HTML},
     {"versus", EXPLAIN, JSON | PNG | NPY | HTML},
@@ -372,6 +373,7 @@ static bool price(struct ask *ask, struct problem *why)
     ask->cost = ask->cost > 1 ? ask->cost : 1;
     /* The words that a page marks take a forward and a backward pass of each text. */
     ask->of_texts = o->texts.count * (page ? 3 : 1) + (texts && o->versus);
+    ask->of_texts += labels_cost(&ask->among);
     ask->cost += ask->of_texts;
     return true;
 }
@@ -379,7 +381,7 @@ static bool price(struct ask *ask, struct problem *why)
 static bool ask_for_maps(struct ask *ask, struct problem *why)
 {
     struct explain_settings *o = ask->explain;
-    if (!ask_check_texts(ask, &o->texts, why))
+    if (!ask_check_texts(ask, &o->texts, why) || !ask_take_among(ask, why))
         return false;
     set_output(ask, o);
     pthread_mutex_lock(&ask->model->asking);
@@ -511,19 +513,20 @@ static void take_answers(struct ask *ask)
         ask->top = 0;
 }
 
-static int count_labels(const struct field *fields, int count)
+/* Those that have a bound of their own. */
+static int count_texts(const struct field *fields, int count)
 {
-    int labels = 0;
+    int texts = 0;
     for (int i = 0; i < count; i++)
-        labels += strcmp(fields[i].name, "label") == 0;
-    return labels;
+        texts += strcmp(fields[i].name, "label") == 0 || strcmp(fields[i].name, "among") == 0;
+    return texts;
 }
 
 static bool fill(struct ask *ask, const struct field *fields, int count, struct problem *why)
 {
     if (!check_verb(ask, why))
         return false;
-    if (count - count_labels(fields, count) > MOST_FIELDS)
+    if (count - count_texts(fields, count) > MOST_FIELDS)
         return refuse(why, 400, "bad_option", NULL, "more than %d options", MOST_FIELDS);
     if (!begin_settings(ask))
         return refuse(why, 503, "no_memory", NULL, "no memory");
@@ -570,6 +573,7 @@ void ask_free(struct ask *ask)
     settings_free(&cmd_explain, ask->explain);
     given_free(&ask->given);
     labels_wanted_free(&ask->labels);
+    labels_wanted_free(&ask->among);
     list_free(&ask->texts);
     list_free(&ask->words);
     text_free(&ask->canonical);

@@ -28,7 +28,7 @@ enum verb { VERB_CLASSIFY, VERB_EXPLAIN, VERB_EMBED };
 /* JSON: of explain with the maps' values. PNG, NPY: of explain alone. HTML: the report page. */
 enum form { FORM_JSON, FORM_PNG, FORM_NPY, FORM_HTML };
 
-/* Of a request: its labels, and some more. */
+/* Of a request: its labels or texts to be told from, and some more. */
 enum { FIELDS_MOST = 1100 };
 
 struct field {

@@ -8,7 +8,7 @@
 
 static bool is_text(const char *name)
 {
-    static const char *const names[] = {"label", "template", "text", "versus"};
+    static const char *const names[] = {"label", "template", "text", "versus", "among"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0)
             return true;
@@ -91,6 +91,27 @@ bool ask_take_labels(struct ask *ask, struct problem *why)
            (ask->of_texts <= SENTENCES_MOST ||
             refuse(why, 422, "too_many_labels", "vitx-cli serve --labels takes more",
                    "%d sentences of labels, a request may have %d", ask->of_texts, SENTENCES_MOST));
+}
+
+bool ask_take_among(struct ask *ask, struct problem *why)
+{
+    const struct list *among = &((const struct explain_settings *)ask->explain)->among;
+    char *said;
+    size_t length;
+    if (among->count == 0)
+        return true;
+    if (!ask->model->session.texts)
+        return refuse_words(why, "among");
+    if (among->count > LABELS_MOST)
+        return refuse(why, 422, "too_many_texts", NULL,
+                      "%d texts to be told from, a request may have %d", among->count, LABELS_MOST);
+    say_hold(&said, &length);
+    const int status = texts_want(&ask->among, among, ask->model);
+    say_release();
+    if (status != DONE)
+        refuse_as_said(why, 503, "no_memory", said, ask->model);
+    free(said);
+    return status == DONE;
 }
 
 int ask_classes(const struct ask *ask)

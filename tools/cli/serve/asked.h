@@ -15,6 +15,7 @@ struct ask {
     void *explain;      /* a struct explain_settings; NULL: of another verb */
     struct explain_plan plan;
     struct labels_wanted labels; /* of classify; none: the model's own classes */
+    struct labels_wanted among;  /* of explain, what texts are told from; none: the empty text */
     struct list texts;           /* of embed, in place of a picture */
     int top;                     /* predictions of an answer; 0: none are wanted */
     bool normalize;
@@ -31,6 +32,8 @@ bool ask_check_texts(const struct ask *ask, const struct list *texts, struct pro
 /* The labels of a request, once its settings are there. Without any, a model without classes has
  * to have those of the server. */
 bool ask_take_labels(struct ask *ask, struct problem *why);
+/* Likewise what texts of maps are told from. No file is read, whatever a text looks like. */
+bool ask_take_among(struct ask *ask, struct problem *why);
 /* How many classes there are to answer with. */
 int ask_classes(const struct ask *ask);
 

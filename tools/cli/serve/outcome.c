@@ -37,17 +37,25 @@ static int failed_text(int code, const struct ask *ask, struct problem *why)
     return VITX_INVALID;
 }
 
+/* The labels of the request, or what its texts are told from. */
+static int make_set(struct outcome *out, const struct labels_wanted *wanted, const struct ask *ask,
+                    struct problem *why)
+{
+    const double begun = now_ms();
+    const int code = label_sets_make(&out->labels, &out->texts, wanted, ask->model);
+    out->texts_s += (now_ms() - begun) / 1e3;
+    return code == VITX_OK ? code : failed_text(code, ask, why);
+}
+
 /* Of labels: those of the request, or of the server. */
 static int rank_labels(struct outcome *out, const struct ask *ask, vitx_context *context,
                        const vitx_image *image, struct problem *why)
 {
     const vitx_label_set *set = ask->model->session.labels;
     if (ask->labels.labels.count > 0) {
-        const double begun = now_ms();
-        const int made = label_sets_make(&out->labels, &out->texts, &ask->labels, ask->model);
-        out->texts_s += (now_ms() - begun) / 1e3;
+        const int made = make_set(out, &ask->labels, ask, why);
         if (made != VITX_OK)
-            return failed_text(made, ask, why);
+            return made;
         set = held_set(out->labels);
     }
     const int code = vitx_classify_texts(context, &image, 1, set, out->top, ask->top);
@@ -134,9 +142,24 @@ static struct batch batch_of(vitx_image **image, char **name, int *order)
     return (struct batch){image, name, order, 1, 1};
 }
 
+/* The options of the ask's plan, which all threads read, with what its texts are told from; to be
+ * freed. NULL: no memory. */
+static vitx_explain_opts *tell_apart(const struct ask *ask, const struct held_labels *others)
+{
+    const size_t count = (size_t)ask->plan.opts_count;
+    vitx_explain_opts *opts = calloc(count, sizeof *opts);
+    if (!opts)
+        return NULL;
+    memcpy(opts, ask->plan.opts, count * sizeof *opts);
+    if (others) /* that some method takes them was checked; "all-fast" may have dropped it since */
+        give_among(opts, ask->plan.opts_count, held_set(others));
+    return opts;
+}
+
 /* All complaints are held by the caller. */
-static int make_held(struct outcome *out, const struct ask *ask, vitx_context *context,
-                     const vitx_image *image, bool *cancelled, bool *lacks_memory)
+static int make_held(struct outcome *out, const struct ask *ask, vitx_explain_opts *opts,
+                     vitx_context *context, const vitx_image *image, bool *cancelled,
+                     bool *lacks_memory)
 {
     char name[] = "picture", *names[] = {name};
     int order = 0;
@@ -145,6 +168,7 @@ static int make_held(struct outcome *out, const struct ask *ask, vitx_context *c
     struct session session = ask->model->session;
     struct explain_plan plan = ask->plan;
     struct making making;
+    plan.opts = opts;
     session.context = context;
     plan.session = &session;
     int status = making_create(&making, &plan, 1) ? DONE : SOME_FAILED;
@@ -166,10 +190,17 @@ static int make_maps(struct outcome *out, const struct ask *ask, vitx_context *c
 {
     char *said;
     size_t length;
-    bool cancelled = false, lacks_memory = false;
+    bool cancelled = false;
+    const int told = ask->among.labels.count ? make_set(out, &ask->among, ask, why) : VITX_OK;
+    if (told != VITX_OK)
+        return told;
     say_hold(&said, &length);
-    const int status = make_held(out, ask, context, image, &cancelled, &lacks_memory);
+    vitx_explain_opts *opts = tell_apart(ask, out->labels);
+    bool lacks_memory = !opts;
+    const int status =
+        opts ? make_held(out, ask, opts, context, image, &cancelled, &lacks_memory) : SOME_FAILED;
     say_release();
+    free(opts);
     if (status != DONE && lacks_memory)
         refuse(why, 503, "no_memory", NULL, "no memory for recorded attention and gradients");
     else if (status != DONE)

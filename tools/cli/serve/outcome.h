@@ -8,7 +8,8 @@
 struct outcome {
     vitx_prediction *top; /* [top_count] */
     int top_count;
-    struct held_labels *labels; /* whose texts stand in `top`; NULL: the model's own */
+    struct held_labels *labels; /* whose texts stand in `top` (NULL: the model's own), or that the
+                                 * maps' texts are told from */
     float *embedding;           /* [ask's texts, or 1 of the picture][session.info.classes] */
     int texts;                  /* texts that were run, but for those of maps, */
     double texts_s;             /* and the seconds that they took              */

@@ -181,17 +181,33 @@ static bool make_key(struct labels_wanted *wanted, const struct served *model)
     return true;
 }
 
+static int no_memory(void)
+{
+    complain(NULL, "no memory");
+    return SOME_FAILED;
+}
+
+/* Its lists are there. */
+static int find_kept(struct labels_wanted *out, const struct served *model)
+{
+    if (!make_key(out, model))
+        return no_memory();
+    out->found = cache_find(model->sets->cache, out->key);
+    return DONE;
+}
+
 int labels_want(struct labels_wanted *out, const struct common *common, const struct served *model)
 {
     const int status = labels_gather(&out->labels, &out->templates, common);
-    if (status != DONE)
-        return status;
-    if (!make_key(out, model)) {
-        complain(NULL, "no memory");
-        return SOME_FAILED;
-    }
-    out->found = cache_find(model->sets->cache, out->key);
-    return DONE;
+    return status == DONE ? find_kept(out, model) : status;
+}
+
+int texts_want(struct labels_wanted *out, const struct list *texts, const struct served *model)
+{
+    for (int i = 0; i < texts->count; i++)
+        if (!list_add(&out->labels, texts->items[i], strlen(texts->items[i])))
+            return no_memory();
+    return find_kept(out, model);
 }
 
 int labels_cost(const struct labels_wanted *wanted)

@@ -12,7 +12,7 @@
 #include "tools/cli/digest.h"
 
 enum {
-    LABELS_MOST = 1000,     /* of a request */
+    LABELS_MOST = 1000,     /* of a request; also texts that others are told from */
     SENTENCES_MOST = 10000, /* its labels in its templates */
     TEXTS_MOST = 16         /* texts that a request explains or embeds */
 };
@@ -23,9 +23,9 @@ const vitx_label_set *held_set(const struct held_labels *held);
 /* NULL is allowed. */
 void held_drop(struct held_labels *held);
 
-/* Labels of a request; zero before the first use. */
+/* Labels of a request, or texts that others are told from; zero before the first use. */
 struct labels_wanted {
-    struct list labels, templates; /* none: the model's own classes */
+    struct list labels, templates; /* none: the model's own classes, or the empty text */
     uint8_t key[DIGEST_BYTES];
     struct held_labels *found; /* it was kept; NULL: it is to be made */
 };
@@ -33,6 +33,8 @@ struct labels_wanted {
 /* Takes what the request names, which has no files, for a model with a text tower. Complains; an
  * exit status. */
 int labels_want(struct labels_wanted *out, const struct common *common, const struct served *model);
+/* The same of texts as they stand. */
+int texts_want(struct labels_wanted *out, const struct list *texts, const struct served *model);
 /* Sentences that have to be run for it. */
 int labels_cost(const struct labels_wanted *wanted);
 void labels_wanted_free(struct labels_wanted *wanted);
