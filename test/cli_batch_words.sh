@@ -184,8 +184,13 @@ grep -aqF "in/one.legrad.$star.npy" arrays/00000.maps.npz || fail "no array of a
 grep -q '"probable":true' whole/gallery/index.html || fail "the gallery has no confidence"
 best=$(answers from/in/one.json | grep -oE "\"index\":[0-9],\"label\":\"[^\"]*\",\"probability\":$number" | head -1)
 IFS=: read -r _ index label probability <<< "$best"
-grep -qF "[\"in/one\",null,${index%%,*},$probability,${label%,*}]" whole/gallery/00000.list.js ||
+grep -qF "[\"in/one\",null,${index%%,*},$probability,${label%,*}," whole/gallery/00000.list.js ||
     fail "the gallery lacks $best: $(cat whole/gallery/00000.list.js)"
+grep -qF '"texts":["a red star","'"$star"'"],"text_of":[0,1,0,1]' whole/gallery/index.html || fail "the gallery's page lacks the texts"
+said=$(grep -oE "\"text_value\":$number,\"empty_value\":$number,\"probability\":$number" from/in/one.json | sed 's/"[a-z_]*"://g' | head -2 | tr '\n' ' ')
+read -r one other <<< "$said"
+grep -qF "[\"in/one\",null,${index%%,*},$probability,${label%,*},[[$one],[$other]]]" whole/gallery/00000.list.js ||
+    fail "the gallery lacks $said: $(cat whole/gallery/00000.list.js)"
 [ "$(grep -oF "\"label\":\"$star\"" whole/gallery/00000.js | wc -l)" = 6 ] || fail "the gallery's maps lack their text"
 grep -qF "\"text\":\"$star\",\"versus_text\":null" whole/pages/in/one.html || fail "a page lacks the text"
 grep -qE "\"predictions\":\[\{\"index\":[0-9],\"label\":\"[^\"]*\",\"logit\":$number,\"probability\":$number\}" whole/pages/in/one.html ||

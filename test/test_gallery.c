@@ -163,6 +163,25 @@ START_TEST(test_small_pictures)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ texts ------------------ */
+
+/* What is known of each text stands in the list; of runs without texts nothing does. */
+START_TEST(test_texts)
+{
+    static const struct gallery_text texts[] = {{true, 0.25, 0.125, 0.5}, {.known = false}};
+    struct gallery_picture picture = {.key = "a", .texts = texts, .text_count = 2};
+    struct gallery_row row = {0};
+    ck_assert(gallery_row_make(&row, &picture));
+    ck_assert_str_eq(row.list.data, "[\"a\",null,-1,null,null,[[0.25,0.125,0.5],null]]");
+    gallery_row_free(&row);
+    row = (struct gallery_row){0};
+    picture.text_count = 0;
+    ck_assert(gallery_row_make(&row, &picture));
+    ck_assert_str_eq(row.list.data, "[\"a\",null,-1,null,null]");
+    gallery_row_free(&row);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ a shard ---------------- */
 
 enum { METHODS = 4, BEST = 5 };
@@ -355,6 +374,9 @@ START_TEST(test_page)
                                     .shards = 40,
                                     .maps = names,
                                     .map_count = 2,
+                                    .texts = (const char *const[]){EVIL},
+                                    .text_count = 1,
+                                    .text_of = (const int[]){-1, 0},
                                     .probable = true};
     struct text page = {0}, again = {0};
     gallery_page(&page, &run);
@@ -365,6 +387,7 @@ START_TEST(test_page)
     ck_assert_int_eq(times(page.data, "<script"), 2);
     ck_assert_ptr_nonnull(strstr(page.data, "default-src 'none'; script-src 'sha256-"));
     ck_assert_ptr_nonnull(strstr(page.data, "\"shards\":40"));
+    ck_assert_ptr_nonnull(strstr(page.data, "\"text_of\":[-1,0]"));
     ck_assert_ptr_null(strstr(page.data, "<!-- run -->"));
     ck_assert_ptr_null(strstr(page.data, "http:"));
     ck_assert_ptr_null(strstr(page.data, "https:"));
@@ -380,6 +403,7 @@ static Suite *suite(void)
     tcase_add_test(tcase, test_base64);
     tcase_add_test(tcase, test_sizes);
     tcase_add_test(tcase, test_small_pictures);
+    tcase_add_test(tcase, test_texts);
     tcase_add_test(tcase, test_shard);
     tcase_add_test(tcase, test_missing_map);
     tcase_add_test(tcase, test_page);

@@ -252,6 +252,86 @@ def check_one_picture(lab):
     assert page.locator("#vx-error").is_visible()
 
 
+TEXTS = ("a star", "<b>no such thing</b>")
+
+
+def gallery_of_texts(lab, classes):
+    """Maps of two texts, with or without classes that are texts."""
+    key = f"gallery of texts {classes}"
+    if key not in lab.made:
+        out = lab.folder / key
+        labels = ("--label", "a star", "--label", "a hat") if classes else ()
+        lab.cli(
+            "batch", "--do", "classify,explain" if classes else "explain", "--method", "legrad,rollout",
+            *labels, "--text", TEXTS[0], "--text", TEXTS[1], "--name", "{path}.{method}.{target}.png",
+            "--gallery", "--out", out, make.SCENES,
+        )  # fmt: skip
+        lab.made[key] = Gallery(out / "gallery")
+    return lab.made[key]
+
+
+def near(said, before, value):
+    """Whether that number stands behind the words."""
+    found = re.search(before + r" (−?[0-9]+(?:[.][0-9]+)?)", said)
+    return found and abs(float(found[1].replace("−", "-")) - value) < 0.001
+
+
+def check_texts(lab):
+    """What is known of a text: the cosine, and whether it is here; on cards, as filter and order."""
+    for classes in (False, True):
+        g = gallery_of_texts(lab, classes)
+        rows = g.rows()
+        assert g.run["texts"] == list(TEXTS) and g.run["text_of"] == [0, 1, -1]
+        page = lab.open(g)
+        for lang, absent, cosine in (("en", "Not here", "cosine"), ("zh", "不在图中", "余弦")):
+            for m, text in enumerate(TEXTS):
+                put(page, map=m, lang=lang)
+                page.until("!document.querySelector('#vx-wall .wait')")
+                for i, row in enumerate(rows):
+                    card = page.locator(f"#vx-wall li[data-at='{i}']")
+                    said = card.inner_text()
+                    value, empty, probability = row[5][m]
+                    assert text in said and near(said, cosine, value), (said, row)
+                    assert (absent in said) == (probability < 0.5), (said, row)
+                    assert not classes or row[4] in said
+                    title = card.locator(".of").get_attribute("title")
+                    assert near(title, "the empty text has" if lang == "en" else "空文本为", empty)
+                    # All lines lie within the card.
+                    assert card.evaluate("li => li.scrollHeight <= li.clientHeight + 1")
+            put(page, map=2)
+            assert page.locator("#vx-wall .of:visible").count() == 0
+            assert page.locator("#vx-wall .absent").count() == 0
+        put(page, lang="en", map=0)
+        seen = set()
+        for n in range(4):
+            put(page, text=n)
+            wanted = [r[0] for r in rows if (r[5][n >> 1][2] < 0.5) == (n % 2 == 1)]
+            assert shown(page) == wanted, (n, wanted)
+            seen.add(len(wanted))
+        assert len(seen) > 1, "no filter tells pictures apart"
+        page.locator("#vx-clear").click()
+        assert len(shown(page)) == len(rows)
+        for m in (0, 1):
+            put(page, sort="match", map=m)
+            nearest = sorted(rows, key=lambda r: -r[5][m][0])
+            assert shown(page) == [r[0] for r in nearest]
+        page.locator("#vx-text").select_option("1")
+        assert page.state()["text"] == 1
+        address = page.tab.evaluate("location.hash")
+        page.go(address)
+        assert page.state()["text"] == 1
+        page.locator("#vx-clear").click()
+        put(page, sort="order", map=1)
+        page.locator("#vx-wall li[data-at='0'] button").click()
+        said = page.locator("#vx-verdict").inner_text()
+        assert TEXTS[1] in said and "the empty text has" in said
+        assert ("Not here" in said) == (rows[0][5][1][2] < 0.5)
+        assert page.locator("#vx-maps button").nth(1).inner_text().count("cosine") == 1
+        page.locator("#vx-close").click()
+        axe(page, f"gallery of texts, {classes}")
+    assert page.tab.evaluate("document.querySelectorAll('#vx-main b').length") == 0
+
+
 def check_report_pages(lab):
     """Each picture that did not fail has its report, whatever its name is."""
     g = gallery(lab)

@@ -20,6 +20,28 @@ static void put_answer(struct text *out, const vitx_prediction *top)
     text_json(out, top ? top->label : NULL);
 }
 
+/* [cosine, that of the empty text, probability] of each text; null where it is not known. */
+static void put_texts(struct text *out, const struct gallery_picture *p)
+{
+    text_put(out, ",[");
+    for (int i = 0; i < p->text_count; i++) {
+        const struct gallery_text *t = &p->texts[i];
+        text_put(out, i ? "," : "");
+        if (!t->known) {
+            text_put(out, "null");
+            continue;
+        }
+        text_put(out, "[");
+        text_number(out, t->cosine);
+        text_put(out, ",");
+        text_number(out, t->empty);
+        text_put(out, ",");
+        text_number(out, t->probability);
+        text_put(out, "]");
+    }
+    text_put(out, "]");
+}
+
 static void put_list(struct text *out, const struct gallery_picture *p)
 {
     text_put(out, "[");
@@ -28,6 +50,8 @@ static void put_list(struct text *out, const struct gallery_picture *p)
     text_json(out, p->error);
     text_put(out, ",");
     put_answer(out, p->top_count > 0 && p->top[0].index >= 0 ? p->top : NULL);
+    if (p->text_count > 0)
+        put_texts(out, p);
     text_put(out, "]");
 }
 
@@ -187,6 +211,19 @@ static void put_inside(struct text *out, const struct text *json)
     out->failed = out->failed || json->failed;
 }
 
+static void put_texts_of_run(struct text *json, const struct gallery_run *run)
+{
+    text_put(json, "],\"texts\":[");
+    for (int i = 0; i < run->text_count; i++) {
+        text_put(json, i ? "," : "");
+        text_json(json, run->texts[i]);
+    }
+    text_put(json, "],\"text_of\":[");
+    for (int i = 0; i < run->map_count; i++)
+        text_format(json, "%s%d", i ? "," : "", run->text_of ? run->text_of[i] : -1);
+    text_put(json, "]");
+}
+
 void gallery_page(struct text *out, const struct gallery_run *run)
 {
     struct text json = {0};
@@ -202,7 +239,8 @@ void gallery_page(struct text *out, const struct gallery_run *run)
         text_put(&json, i ? "," : "");
         text_json(&json, run->maps[i]);
     }
-    text_put(&json, "]}");
+    put_texts_of_run(&json, run);
+    text_put(&json, "}");
     text_put(out, (const char *)gallery_page_top);
     put_inside(out, &json);
     text_put(out, (const char *)gallery_page_bottom);

@@ -16,6 +16,12 @@
 
 #include <vitx/render.h>
 
+/* What is known of a text and a picture, whichever method the map is of. */
+struct gallery_text {
+    bool known;
+    double cosine, empty, probability; /* as vitx_map_info has them */
+};
+
 /* What the page says of a picture. */
 struct gallery_picture {
     const char *key;         /* its name in the run */
@@ -27,6 +33,8 @@ struct gallery_picture {
     const char *const *labels; /* [map_count]: names of the maps' classes, or their texts, NULL:
                                 * none; may be NULL as a whole */
     int map_count;
+    const struct gallery_text *texts; /* [text_count], in the order of gallery_run.texts */
+    int text_count;
     const vitx_render_opts *opts; /* [map_count]: how the maps are drawn */
     const char *report; /* the address of its page, from the gallery's folder; NULL: it has none */
 };
@@ -59,7 +67,10 @@ struct gallery_run {
     int shards;              /* -1: not known: as many as have scripts, from 0 on */
     const char *const *maps; /* [map_count]: names of the maps of a picture */
     int map_count;
-    bool probable; /* the predictions have probabilities, else numbers */
+    const char *const *texts; /* [text_count]: that maps explain */
+    int text_count;
+    const int *text_of; /* [map_count]: the text that a map is of; -1: it is of none */
+    bool probable;      /* the predictions have probabilities, else numbers */
 };
 
 /* The page. */

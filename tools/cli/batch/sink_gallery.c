@@ -40,10 +40,35 @@ static const char *model_name(const struct run *run)
     return name && *name && *name != '.' ? name : NULL;
 }
 
+/* Which of --text a map is of; -1: of none, as it is the same for all. */
+static int text_of(const struct run *run, int map)
+{
+    const vitx_explain_opts *opts = &run->maps.opts[map];
+    const struct list *texts = &run->settings->explain.texts;
+    vitx_method_info method;
+    if (!opts->text || method_find(&method, opts->method) != DONE || !method.uses_target)
+        return -1;
+    for (int i = 0; i < texts->count; i++)
+        if (strcmp(texts->items[i], opts->text) == 0)
+            return i;
+    return -1;
+}
+
+/* Of all maps; NULL: no memory. */
+static int *texts_of_maps(const struct run *run)
+{
+    int *texts = malloc((size_t)run->maps.opts_count * sizeof *texts + 1);
+    for (int i = 0; texts && i < run->maps.opts_count; i++)
+        texts[i] = text_of(run, i);
+    return texts;
+}
+
 bool gallery_put_page(const struct run *run)
 {
     const bool stream = run->plan.listing.stream;
+    const struct list *texts = &run->settings->explain.texts;
     const char **names = map_names(run);
+    int *of_maps = texts_of_maps(run);
     struct text page = {0};
     const struct gallery_run facts = {
         .title = run->settings->explain.title,
@@ -51,9 +76,12 @@ bool gallery_put_page(const struct run *run)
         .shards = stream ? -1 : run->plan.shards,
         .maps = names,
         .map_count = run->maps.opts_count,
+        .texts = (const char *const *)texts->items,
+        .text_count = texts->count,
+        .text_of = of_maps,
         .probable = has_probabilities(&run->session),
     };
-    bool put = names != NULL;
+    bool put = names && of_maps;
     if (put)
         gallery_page(&page, &facts);
     if (!put || page.failed) {
@@ -67,6 +95,7 @@ bool gallery_put_page(const struct run *run)
         put = file_put(run->folder, PAGE, page.data, page.length);
     free(old);
     free(names);
+    free(of_maps);
     text_free(&page);
     return put;
 }
@@ -114,9 +143,19 @@ static bool begin(struct sinking *s)
     return flush(g);
 }
 
-/* How the maps are drawn, and the names of their classes, or their texts; both [opts_count]. */
+static void describe_text(struct gallery_text *texts, int which, const vitx_map_info *info)
+{
+    if (which >= 0)
+        texts[which] = (struct gallery_text){.known = true,
+                                             .cosine = info->text_value,
+                                             .empty = info->empty_value,
+                                             .probability = (double)info->probability};
+}
+
+/* How the maps are drawn, and the names of their classes, or their texts; both [opts_count]. texts:
+ * what is known of each of --text. */
 static void describe_maps(const struct run *run, const struct outcome *o, vitx_render_opts *opts,
-                          const char **labels)
+                          const char **labels, struct gallery_text *texts)
 {
     for (int j = 0; j < run->maps.opts_count; j++) {
         vitx_map_info info = VITX_MAP_INFO_INIT;
@@ -124,9 +163,10 @@ static void describe_maps(const struct run *run, const struct outcome *o, vitx_r
         if (!o->maps[j] || vitx_map_get_info(&info, o->maps[j]) != VITX_OK)
             continue;
         opts[j] = explain_map_opts(&run->maps, &info, o->input->name);
-        if (info.explains == VITX_EXPLAINED_TEXT)
+        if (info.explains == VITX_EXPLAINED_TEXT) {
             labels[j] = info.text;
-        else if (info.target >= 0)
+            describe_text(texts, text_of(run, j), &info);
+        } else if (info.target >= 0)
             labels[j] = vitx_model_label(run->session.model, info.target);
     }
 }
@@ -154,6 +194,9 @@ static bool pack(const struct sinking *s, const struct outcome *o, struct parcel
     const size_t count = (size_t)run->maps.opts_count;
     vitx_render_opts *opts = malloc(count * sizeof *opts + 1);
     const char **labels = malloc(count * sizeof *labels + 1);
+    const int text_count = run->settings->explain.texts.count;
+    struct gallery_text *texts = calloc((size_t)text_count + 1, sizeof *texts);
+    const bool room = opts && labels && texts;
     struct text report = {0};
     struct gallery_row row = {0};
     struct gallery_picture picture = {.key = o->input->key,
@@ -163,15 +206,18 @@ static bool pack(const struct sinking *s, const struct outcome *o, struct parcel
                                       .maps = o->maps,
                                       .labels = labels,
                                       .map_count = (int)count,
+                                      .texts = texts,
+                                      .text_count = text_count,
                                       .opts = opts};
     if (run->settings->pages) {
         text_format(&report, "../pages/%s.html", o->input->key);
         picture.report = report.data;
     }
-    if (opts && labels)
-        describe_maps(run, o, opts, labels);
-    const bool made = opts && labels && !report.failed && gallery_row_make(&row, &picture);
+    if (room)
+        describe_maps(run, o, opts, labels, texts);
+    const bool made = room && !report.failed && gallery_row_make(&row, &picture);
     text_free(&report);
+    free(texts);
     free(labels);
     free(opts);
     return hand_over(parcel, &row) && made;

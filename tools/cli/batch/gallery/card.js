@@ -62,9 +62,43 @@ const card = {
         return [ui.make('span', 'why', words.say('thumbnails'))];
       if (!thumbnails.picture)
         return [ui.make('span', 'why', ui.short(picture.error ?? words.say('failed'), 300))];
-      return [card.frame(thumbnails, map >= 0 ? thumbnails.maps?.[map] : null)];
+      const shown = [card.frame(thumbnails, map >= 0 ? thumbnails.maps?.[map] : null)];
+      if (card.said(picture, map)?.absent)
+        shown.push(ui.make('span', 'absent', words.say('absent')));
+      return shown;
     });
     return thumbnails;
+  },
+
+  /* What is known of the text that the map explains; null: it explains none. */
+  said(picture, map) { return picture.texts[view.textOf(map)] ?? null; },
+
+  /* As the report page says it. */
+  verdict(said) {
+    const numbers =
+      words.say('text_numbers', {c: ui.number(said.cosine), e: ui.number(said.empty)});
+    /* A model that judges each text by itself may give little to one that beats the empty text. */
+    const key = !said.absent      ? 'text_here' :
+      said.cosine > said.empty    ? 'text_unlikely' :
+                                    'text_absent';
+    return `${numbers}. ${words.say(key, {p: ui.percent(said.probability)})}`;
+  },
+
+  /* The line of a card for the text that the map explains, and what is read aloud. */
+  caption(item, picture, map) {
+    const said = card.said(picture, map);
+    const line = item.querySelector('.of');
+    line.hidden = !said;
+    item.querySelector('.what').hidden = said !== null && picture.value === null;
+    item.firstChild.setAttribute('aria-label', card.spoken(picture, map));
+    ui.rebuild(line, `${map},${words.lang}`, () => {
+      const text = gallery.run.texts[view.textOf(map)];
+      line.title = said ? ui.short(`${text}: ${card.verdict(said)}`, 2000) : '';
+      return said ?
+        [ui.named(text),
+          ui.make('span', 'part', words.say('cosine', {c: ui.number(said.cosine)}))] :
+        [];
+    });
   },
 
   bar(share) {
@@ -80,13 +114,17 @@ const card = {
     return value === null ? 0 : (value - low) / (high - low);
   },
 
-  spoken(picture) {
+  spoken(picture, map) {
     const parts = [picture.key];
     if (picture.error !== null)
       parts.push(words.say('failed') + ': ' + picture.error);
     if (picture.value !== null)
       parts.push(view.className(picture) + ' ' + view.valueText(picture.value));
-    return ui.short(parts.join(', '), 400);
+    const said = card.said(picture, map);
+    if (said)
+      parts.push(gallery.run.texts[view.textOf(map)] + ' ' +
+        words.say('cosine', {c: ui.number(said.cosine)}), said.absent ? words.say('absent') : '');
+    return ui.short(parts.filter(Boolean).join(', '), 400);
   },
 
   /* A card of the wall. */
@@ -103,8 +141,7 @@ const card = {
     const name = ui.make('span', 'name');
     name.append(ui.named(picture.key.slice(picture.key.lastIndexOf('/') + 1)));
     name.title = ui.short(picture.key, 2000);
-    button.append(ui.make('span', 'shot'), what, name);
-    button.setAttribute('aria-label', card.spoken(picture));
+    button.append(ui.make('span', 'shot'), what, ui.make('span', 'of'), name);
     item.append(button);
     return item;
   },

@@ -2,9 +2,10 @@
  * shards, the only way in which a page on a disk can read another file. */
 const gallery = {
   run: null,
-  pictures: [], /* {key, error, class, value, label, shard, row, at} in the order of the run */
+  pictures: [], /* {key, error, class, value, label, texts, shard, row, at} in the run's order */
   lists: [],    /* [shard]: its pictures, until all have come */
   sheets: new Map(), /* shard -> rows, or null: on its way; 'bad': it cannot be read */
+  answered: false, /* some pictures have a class */
   undone: [],
   damaged: [],
   read: 0,
@@ -17,13 +18,22 @@ const gallery = {
         rows.filter(Array.isArray).map((row, i) => gallery.picture(row, shard, i));
   },
 
-  picture([key, error, number, value, label], shard, row) {
+  /* What is known of a picture and a text; null: nothing. */
+  said(text) {
+    const [cosine, empty, probability] = Array.isArray(text) ? text : [];
+    return Number.isFinite(cosine) ?
+      {cosine, empty, probability, absent: Number.isFinite(probability) && probability < 0.5} :
+      null;
+  },
+
+  picture([key, error, number, value, label, texts], shard, row) {
     return {
       key: String(key),
       error: typeof error === 'string' ? error : null,
       class: Number.isInteger(number) ? number : -1,
       value: Number.isFinite(value) ? value : null,
       label: typeof label === 'string' ? label : null,
+      texts: Array.isArray(texts) ? texts.map(gallery.said) : [],
       shard,
       row,
     };
@@ -87,6 +97,7 @@ const gallery = {
 
   join() {
     gallery.pictures = gallery.lists.flat();
+    gallery.answered = gallery.pictures.some((p) => p.value !== null);
     gallery.pictures.forEach((p, i) => {
       p.at = i;
     });

@@ -29,6 +29,10 @@ const detail = {
     ui.id('after').disabled = detail.at === wall.count - 1;
     ui.id('error').hidden = picture.error === null;
     ui.text(ui.id('error'), ui.short(picture.error ?? '', 2000));
+    const said = card.said(picture, view.state.map);
+    ui.id('verdict').hidden = !said;
+    ui.text(ui.id('verdict'),
+      said ? `${gallery.run.texts[view.textOf(view.state.map)]}: ${card.verdict(said)}` : '');
     detail.drawTop(rest.top ?? []);
     detail.drawFacts(picture, rest);
     detail.drawMaps(picture, rest);
@@ -71,6 +75,11 @@ const detail = {
     const more = ui.make('small');
     more.append(ui.named(note));
     button.append(shot, name, more);
+    const said = map && card.said(picture, i);
+    if (said)
+      button.append(ui.make('small', '',
+        words.say('cosine', {c: ui.number(said.cosine)}) +
+          (said.absent ? ' · ' + words.say('absent') : '')));
     return button;
   },
 

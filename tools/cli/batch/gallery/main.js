@@ -10,7 +10,8 @@ const main = {
     if (changed('lang', 'theme'))
       main.dress();
     main.controls();
-    if (changed('q', 'class', 'low', 'high', 'show', 'sort', 'lang')) {
+    const ordered = view.state.sort === 'match' && changed('map'); /* by another text now */
+    if (ordered || changed('q', 'class', 'text', 'low', 'high', 'show', 'sort', 'lang')) {
       main.pick();
       wall.reset();
     } else if (changed('size'))
@@ -107,10 +108,23 @@ const main = {
     ui.id('class-box').hidden = ui.id('confidence-box').hidden = pairs.length === 0;
   },
 
+  textOptions() {
+    const texts = gallery.run.texts;
+    const counts = texts.flatMap(() => [0, 0]);
+    for (const p of gallery.pictures)
+      p.texts.forEach((t, i) => t && counts[2 * i + t.absent]++);
+    const pairs = counts.map((n, i) => [i,
+      words.say(i % 2 ? 'absent_of' : 'here_of', {text: ui.short(texts[i >> 1], 70)}) +
+      ` (${words.number(n)})`]);
+    main.options(ui.id('text'), [[-1, words.say('any_text')], ...pairs], view.state.text);
+    ui.id('text-box').hidden = texts.length === 0;
+  },
+
   sortOptions() {
     const values = gallery.run.probable ? ['surest', 'unsurest'] : ['largest', 'smallest'];
     const pairs = [
-      ['order', 'in_order'], ['surest', values[0]], ['unsurest', values[1]], ['name', 'by_name'],
+      ['order', 'in_order'], ['surest', values[0]], ['unsurest', values[1]],
+      ...(gallery.run.texts.length ? [['match', 'by_match']] : []), ['name', 'by_name'],
       ['class', 'by_class']
     ];
     main.options(ui.id('sort'), pairs.map(([v, key]) => [v, words.say(key)]), view.state.sort);
@@ -131,6 +145,7 @@ const main = {
     if (ui.id('search').value !== q)
       ui.id('search').value = q;
     main.classOptions();
+    main.textOptions();
     main.sortOptions();
     main.confidence();
     for (const button of ui.id('show').children)
@@ -198,6 +213,7 @@ const main = {
     const on = (id, event, act) => ui.id(id).addEventListener(event, act);
     on('search', 'input', () => main.set({q: ui.id('search').value.slice(0, 300)}));
     on('class', 'change', () => main.set({class: Number(ui.id('class').value)}));
+    on('text', 'change', () => main.set({text: Number(ui.id('text').value)}));
     on('sort', 'change', () => main.set({sort: ui.id('sort').value}));
     on('map', 'change', () => main.set({map: Number(ui.id('map').value)}));
     on('low', 'input', main.range);
@@ -210,7 +226,7 @@ const main = {
         main.set({show});
     });
     on('clear', 'click', () => {
-      main.set({q: '', class: -1, low: 0, high: 100, show: 'all'});
+      main.set({q: '', class: -1, text: -1, low: 0, high: 100, show: 'all'});
       ui.id('search').focus();
     });
     on('language', 'click', () => main.set({lang: words.lang === 'zh' ? 'en' : 'zh'}));
@@ -233,7 +249,7 @@ const main = {
   },
 
   async start() {
-    gallery.run = JSON.parse(ui.id('run').textContent);
+    gallery.run = {texts: [], text_of: [], ...JSON.parse(ui.id('run').textContent)};
     if (gallery.run.model !== null)
       ui.id('model').append(ui.named(gallery.run.model));
     view.fromAddress();

@@ -7,6 +7,7 @@ const view = {
     return {
       q: '',
       class: -1,
+      text: -1, /* twice a text's number: it is here; and one more: it is not */
       low: 0,
       high: 100,
       show: 'all',
@@ -21,12 +22,13 @@ const view = {
 
   choices: {
     show: ['all', 'good', 'failed'],
-    sort: ['order', 'surest', 'unsurest', 'name', 'class'],
+    sort: ['order', 'surest', 'unsurest', 'match', 'name', 'class'],
     lang: ['', 'en', 'zh'],
     theme: ['auto', 'light', 'dark'],
   },
   bounds: {
     class: [-1, 1e9],
+    text: [-1, 2e6],
     low: [0, 100],
     high: [0, 100],
     map: [-1, 1e4],
@@ -47,6 +49,7 @@ const view = {
       if (Number.isInteger(n))
         state[key] = Math.min(most, Math.max(least, n));
     }
+    state.text = Math.min(state.text, 2 * gallery.run.texts.length - 1);
     state.map = Math.min(state.map, gallery.run.maps.length - 1);
     if (state.low > state.high)
       [state.low, state.high] = [state.high, state.low];
@@ -64,8 +67,8 @@ const view = {
   },
 
   filtered() {
-    const {q, class: wanted, low, high, show} = view.state;
-    return q !== '' || wanted >= 0 || low > 0 || high < 100 || show !== 'all';
+    const {q, class: wanted, text, low, high, show} = view.state;
+    return q !== '' || wanted >= 0 || text >= 0 || low > 0 || high < 100 || show !== 'all';
   },
 
   /* The ends of the values: 0 and 1 where they are probabilities. */
@@ -83,8 +86,9 @@ const view = {
 
   /* But for the confidence: what the histogram counts. */
   fits(p, q) {
-    const {class: wanted, show} = view.state;
-    return (wanted < 0 || p.class === wanted) &&
+    const {class: wanted, text, show} = view.state;
+    return (text < 0 || p.texts[text >> 1]?.absent === (text % 2 === 1)) &&
+      (wanted < 0 || p.class === wanted) &&
       (show === 'all' || (show === 'failed') === (p.error !== null)) &&
       (!q || p.key.toLowerCase().includes(q));
   },
@@ -104,10 +108,21 @@ const view = {
       view.shown = [...view.shown].sort((a, b) => order(a, b) || a.at - b.at);
   },
 
+  /* The text that a map explains, by its number; -1: none. */
+  textOf(map) { return gallery.run.text_of[map] ?? -1; },
+
+  /* The cosine with the text that is asked about: of the filter, or of the map. */
+  match(p) {
+    const {text, map} = view.state;
+    const asked = text >= 0 ? text >> 1 : Math.max(0, view.textOf(map));
+    return p.texts[asked]?.cosine ?? -Infinity;
+  },
+
   /* Pictures without an answer come last. */
   orders: {
     surest: (a, b) => (b.value ?? -Infinity) - (a.value ?? -Infinity) || 0,
     unsurest: (a, b) => (a.value ?? Infinity) - (b.value ?? Infinity) || 0,
+    match: (a, b) => view.match(b) - view.match(a) || 0,
     name: (a, b) => a.key < b.key ? -1 :
       a.key > b.key               ? 1 :
                                     0,

@@ -4,7 +4,8 @@ const wall = {
   cards: new Map(), /* place in view.shown -> li */
   active: 0,        /* the one that Tab reaches */
   gap: 14,
-  below: 48,     /* pixels: between cards; of the words below a picture */
+  below: 48,     /* pixels: between cards; of the words below a picture, */
+  line: 19,      /* and of one more line, where a picture has a class and a text */
   tallest: 12e6, /* pixels: no browser makes an element much taller */
 
   node() { return ui.id('wall'); },
@@ -14,7 +15,8 @@ const wall = {
     const size = Math.min(view.state.size, (width - wall.gap) / 2); /* two columns on a phone */
     wall.columns = Math.max(1, Math.floor((width + wall.gap) / (size + wall.gap)));
     wall.side = Math.floor((width + wall.gap) / wall.columns) - wall.gap;
-    wall.row = wall.side + wall.below + wall.gap;
+    const lines = gallery.answered && gallery.run.texts.length ? 1 : 0;
+    wall.row = wall.side + wall.below + lines * wall.line + wall.gap;
     const most = Math.floor(wall.tallest / wall.row) * wall.columns;
     wall.count = Math.min(view.shown.length, most);
     wall.node().style.height = Math.ceil(wall.count / wall.columns) * wall.row + 'px';
@@ -96,6 +98,7 @@ const wall = {
     for (const [i, item] of wall.cards) {
       item.firstChild.tabIndex = i === wall.active ? 0 : -1;
       card.fill(item.querySelector('.shot'), view.shown[i], view.state.map);
+      card.caption(item, view.shown[i], view.state.map);
     }
   },
 
