@@ -61,9 +61,9 @@ int eval_words_among(struct session *session, enum language language)
         write_things(things, language);
     const char **list = things ? list_things(things) : NULL;
     if (list)
-        status = answered(vitx_label_set_create(&session->among, session->texts, list,
-                                                scene_classes(), NULL),
-                          session);
+        status = answered(
+            vitx_label_set_create(&session->among, session->texts, list, scene_classes(), NULL),
+            session);
     else
         status = no_memory();
     free(list);
