@@ -78,9 +78,9 @@ const card = {
     const numbers =
       words.say('text_numbers', {c: ui.number(said.cosine), e: ui.number(said.empty)});
     /* A model that judges each text by itself may give little to one that beats the empty text. */
-    const key = !said.absent      ? 'text_here' :
-      said.cosine > said.empty    ? 'text_unlikely' :
-                                    'text_absent';
+    const key = !said.absent   ? 'text_here' :
+      said.cosine > said.empty ? 'text_unlikely' :
+                                 'text_absent';
     return `${numbers}. ${words.say(key, {p: ui.percent(said.probability)})}`;
   },
 
@@ -95,8 +95,9 @@ const card = {
       const text = gallery.run.texts[view.textOf(map)];
       line.title = said ? ui.short(`${text}: ${card.verdict(said)}`, 2000) : '';
       return said ?
-        [ui.named(text),
-          ui.make('span', 'part', words.say('cosine', {c: ui.number(said.cosine)}))] :
+        [
+          ui.named(text), ui.make('span', 'part', words.say('cosine', {c: ui.number(said.cosine)}))
+        ] :
         [];
     });
   },
@@ -123,7 +124,8 @@ const card = {
     const said = card.said(picture, map);
     if (said)
       parts.push(gallery.run.texts[view.textOf(map)] + ' ' +
-        words.say('cosine', {c: ui.number(said.cosine)}), said.absent ? words.say('absent') : '');
+          words.say('cosine', {c: ui.number(said.cosine)}),
+        said.absent ? words.say('absent') : '');
     return ui.short(parts.filter(Boolean).join(', '), 400);
   },
 

@@ -5,7 +5,7 @@ const gallery = {
   pictures: [], /* {key, error, class, value, label, texts, shard, row, at} in the run's order */
   lists: [],    /* [shard]: its pictures, until all have come */
   sheets: new Map(), /* shard -> rows, or null: on its way; 'bad': it cannot be read */
-  answered: false, /* some pictures have a class */
+  answered: false,   /* some pictures have a class */
   undone: [],
   damaged: [],
   read: 0,

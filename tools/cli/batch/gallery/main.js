@@ -112,10 +112,10 @@ const main = {
     const texts = gallery.run.texts;
     const counts = texts.flatMap(() => [0, 0]);
     for (const p of gallery.pictures)
-      p.texts.forEach((t, i) => t && counts[2 * i + t.absent]++);
-    const pairs = counts.map((n, i) => [i,
-      words.say(i % 2 ? 'absent_of' : 'here_of', {text: ui.short(texts[i >> 1], 70)}) +
-      ` (${words.number(n)})`]);
+      texts.forEach((_, i) => p.texts[i] && counts[2 * i + p.texts[i].absent]++);
+    const name = (i) =>
+      words.say(i % 2 ? 'absent_of' : 'here_of', {text: ui.short(texts[i >> 1], 70)});
+    const pairs = counts.map((n, i) => [i, `${name(i)} (${words.number(n)})`]);
     main.options(ui.id('text'), [[-1, words.say('any_text')], ...pairs], view.state.text);
     ui.id('text-box').hidden = texts.length === 0;
   },
