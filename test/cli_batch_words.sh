@@ -136,7 +136,7 @@ run explain "${bundled[@]}" --threads 1 --method legrad --text "$star" --score d
 check "texts among others"
 printf 'a blue cat\n\n a green house \n' > others.txt
 told=(--do explain --method "surgery,legrad" "${texts[@]}" --name '{path}.{method}.{target}.npy')
-batch --out alone "${told[@]}" in
+batch --out untold "${told[@]}" in
 gives 0
 batch --out told "${told[@]}" --among @others.txt --among 'a red star' in
 gives 0
@@ -146,8 +146,8 @@ for name in {surgery,legrad}.{a-red-star,$star}; do
     cmp -s told/maps/in/one."$name".npy "told by one/in/one.$name.npy" || fail "another map: $name"
 done
 for text in a-red-star $star; do
-    cmp -s {told,alone}/maps/in/one.surgery.$text.npy && fail "other texts change nothing: $text"
-    cmp -s {told,alone}/maps/in/one.legrad.$text.npy || fail "legrad compares no texts"
+    cmp -s {told,untold}/maps/in/one.surgery.$text.npy && fail "other texts change nothing: $text"
+    cmp -s {told,untold}/maps/in/one.legrad.$text.npy || fail "legrad compares no texts"
 done
 cp -r told before.told
 batch --out told "${told[@]}" --among 'a blue cat' --among 'a green house' --among 'a red star' in
@@ -157,7 +157,7 @@ for others in "--among @others.txt" "--among cat" ""; do
     # shellcheck disable=SC2086 # none, or two words
     wrong "the plan has among" batch "${bundled[@]}" --shard-size 3 --out told "${told[@]}" $others in
 done
-wrong "the plan has among nothing" batch "${bundled[@]}" --shard-size 3 --out alone "${told[@]}" --among cat in
+wrong "the plan has among nothing" batch "${bundled[@]}" --shard-size 3 --out untold "${told[@]}" --among cat in
 same before.told told
 printf 'a red cat\n' >> others.txt # the name is the same, what it holds is not
 wrong "the plan has among" batch "${bundled[@]}" --shard-size 3 --out told "${told[@]}" --among @others.txt --among 'a red star' in

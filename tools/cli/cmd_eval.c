@@ -157,9 +157,9 @@ static const struct option options[] = {
      AT(among_things),
      .help = "with --words: tells each object from all other things of scenes",
      .more =
-         "For methods that compare texts (surgery, clip-es): like --among with the sentences of "
-         "all things. Most of\nthem are not in the scene, as when somebody lists what might be "
-         "there."},
+         "For methods that compare texts (surgery, clip-es, maskclip): like --among with the "
+         "sentences of all\nthings. Most of them are not in the scene, as when somebody lists what "
+         "might be there."},
     {.name = "costly",
      .kind = OPTION_INT,
      AT(costly),

@@ -90,8 +90,9 @@ static const struct option options[] = {
      AT(among),
      .value = "TEXT|@FILE",
      .help = "with --why: other texts that the text is told from, repeatable",
-     .more = "For methods that compare texts (surgery, clip-es). See explain --among. The order of "
-             "the pictures does\nnot depend on it."},
+     .more =
+         "For methods that compare texts (surgery, clip-es, maskclip). See explain --among. The "
+         "order of the\npictures does not depend on it."},
     {.name = "index",
      .kind = OPTION_TEXT,
      AT(index),
