@@ -37,6 +37,6 @@ bundled() { # bundled SCENE NAME OPTION...
 bundled wrong answer --target 'fir tree' --versus 'ice cream'
 # ... and of the bundled pair
 while read -r name text; do
-    build/vitx-cli explain --method generic --quiet --text "$text" -o "docs/images/words.$name.png" docs/images/scenes/two.png
+    build/vitx-cli explain --method hirescam --quiet --text "$text" -o "docs/images/words.$name.png" docs/images/scenes/two.png
 done <<< 'en a cactus
 zh 一棵杉树'
