@@ -103,6 +103,7 @@ void cache_free(struct cache *cache)
         older = e->older;
         free_entry(cache, e);
     }
+    metrics_set(cache->kind->gauge, 0);
     pthread_mutex_destroy(&cache->lock);
     free(cache);
 }
