@@ -512,6 +512,9 @@ has 'no texts to be told from are given'
 same_text "text=$dog&versus=a+cat&score=dot" --text 一只狗 --versus 'a cat' --score dot
 method=surgery
 same_text "text=$dog&among=a+cat&among=sky" --text 一只狗 --among 'a cat' --among sky
+method=maskclip
+same_text "text=$dog&among=a+cat&among=sky&set=smooth=1" --text 一只狗 --among 'a cat' --among sky --set smooth=1
+same_text "text=$dog&among=a+cat&set.denoise=0.1" --text 一只狗 --among 'a cat' --set denoise=0.1
 # A server reads no file, whatever a text looks like.
 is 200 POST "/v1/explain?model=words&method=surgery&text=$dog&among=@/nowhere" $picture
 has '"among":1'

@@ -1024,6 +1024,16 @@ START_TEST(test_words__bad_options_for_texts)
     o.score = VITX_SCORE_AUTO;
     o.set = odd;
     refuse_map(&p, &o, "one of channels|patches");
+    o = explain_text(&p, "maskclip", NULL);
+    o.vector = vector;
+    o.vector_count = 24;
+    o.set = denoised;
+    o.set_count = 1;
+    int64_t forwards; /* the vector may stand for a text, until there is a picture */
+    ck_ok(vitx_explain_forwards(&forwards, p.c, &o, 1));
+    refuse_map(&p, &o, "and no texts to be told from are given");
+    o.texts = NULL;
+    ck_fails(vitx_explain_forwards(&forwards, p.c, &o, 1), VITX_INVALID, "and no texts to be told");
     vitx_label_set_free(set);
     close_pair(&other);
     close_pair(&p);

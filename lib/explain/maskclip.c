@@ -34,6 +34,25 @@ typedef struct settings {
     double denoise, smooth; /* 0: not */
 } settings;
 
+static int check_among(const vx_job *job)
+{
+    const settings *set = job->settings;
+    const char *const missing = !job->similarity.among ? "no texts to be told from are given"
+                                : job->score != VITX_SCORE_COSINE ? "the score is another"
+                                                                  : NULL;
+    return missing ? vx_fail(VITX_INVALID,
+                             "maskclip: %s compares the cosines of a text and others, and %s",
+                             set->denoise > 0 ? "denoise" : "smooth", missing)
+                   : VITX_OK;
+}
+
+/* A vector beside a text tower may stand for a text that has not been run yet, by who asks what a
+ * map will cost: then the texts that it is told from come with it. */
+static bool may_come(const vx_job *job)
+{
+    return job->opts.vector && job->opts.texts && job->score == VITX_SCORE_COSINE;
+}
+
 static int read_settings(settings *set, vx_job *job)
 {
     int residual, keys;
@@ -47,13 +66,7 @@ static int read_settings(settings *set, vx_job *job)
         job->similarity.among = false; /* the others are passed over, and the map says so */
         return VITX_OK;
     }
-    const char *const missing = !job->similarity.among ? "no texts to be told from are given"
-                                : job->score != VITX_SCORE_COSINE ? "the score is another"
-                                                                  : NULL;
-    return missing ? vx_fail(VITX_INVALID,
-                             "maskclip: %s compares the cosines of a text and others, and %s",
-                             set->denoise > 0 ? "denoise" : "smooth", missing)
-                   : VITX_OK;
+    return may_come(job) ? VITX_OK : check_among(job);
 }
 
 static int prepare(vx_job *job, vx_plan *need)
@@ -207,6 +220,7 @@ static int refine(const vx_job *job, vitx_map *map, const vx_dense_of *of)
     const int patches = vx_arch_tokens(a) - a->prefix, texts = job->similarity.other_count + 1;
     const size_t p = (size_t)patches, c = (size_t)texts, d = (size_t)a->width;
     const vitx_hooks scratch = job->scratch;
+    VX_TRY(check_among(job));
     refined r = {.job = job, .patches = patches, .texts = texts};
     VX_TRY(vx_new(&r.row, &scratch, 2 * c + 2 * p + d, sizeof *r.row, "probabilities of texts"));
     r.most = r.row + c;
