@@ -516,6 +516,8 @@ method=maskclip
 same_text "text=$dog&among=a+cat&among=sky&set=smooth=1" --text 一只狗 --among 'a cat' --among sky --set smooth=1
 same_text "text=$dog&among=a+cat&set.denoise=0.1" --text 一只狗 --among 'a cat' --set denoise=0.1
 # A server reads no file, whatever a text looks like.
+is 400 POST "/v1/explain?model=words&method=surgery&text=$dog&among=$dog&among=$dog" $picture
+has 'no text to be told from is another than'
 is 200 POST "/v1/explain?model=words&method=surgery&text=$dog&among=@/nowhere" $picture
 has '"among":1'
 is 400 POST "/v1/explain?model=words&method=legrad&text=$dog&among=sky" $picture

@@ -202,6 +202,8 @@ right explain -m $words/siglip --method legrad --text cat --set norm=drop --set 
 wrong "compare no texts" "${e[@]}" --text cat --among dog -o "$folder/x.png" $picture
 wrong "without --versus" explain -m "$clip" --method surgery --text cat --versus cow --among dog -o "$folder/x.png" $picture
 wrong "no text to be told from" explain -m "$clip" --method surgery --text cat --among cat -o "$folder/x.png" $picture
+seq 10001 > "$folder/numbers.txt"
+wrong "10001 texts to be told from, at most 10000" explain -m "$clip" --method surgery --text cat --among "@$folder/numbers.txt" -o "$folder/x.png" $picture
 wrong "no text to be told from" explain -m "$clip" --method surgery --text cat --among Cat -o "$folder/x.png" $picture
 wrong "would replace the list" explain -m "$clip" --method surgery --text cat --among "@$folder/behind.txt" -o "$folder/behind.txt" --format json $picture
 printf '%s\n' "$picture" >"$folder/list.json"

@@ -457,12 +457,16 @@ START_TEST(others_need_a_text_and_a_method)
     static const struct field versus[] = {
         {"text", "a"}, {"versus", "b"}, {"method", "surgery"}, {"among", "c"}};
     static const struct field deaf[] = {{"text", "a"}, {"method", "legrad"}, {"among", "c"}};
+    static const struct field alone[] = {
+        {"text", "a"}, {"method", "surgery"}, {"among", "a"}, {"among", "a"}};
     const struct work_opts opts = usual();
     begin_texts(&opts, KEPT);
     expect_too_much(VERB_EXPLAIN, versus, 4, "among is for text, without versus");
     expect_too_much(VERB_EXPLAIN, deaf, 3, "compare no texts");
+    expect_too_much(VERB_EXPLAIN, alone, 4, "no text to be told from is another than");
+    /* another text, of the same tokens: the tower has to tell */
     struct ticket *ticket = answer(&served[2], VERB_EXPLAIN, FORM_JSON,
-                                   "method=surgery&text=a cat&among=a cat", picture(1));
+                                   "method=surgery&text=a cat&among=A cat", picture(1));
     ck_assert_int_eq(ticket_reply(ticket)->status, 422);
     ck_assert_ptr_nonnull(strstr(ticket_reply(ticket)->body, "no text to be told from is another"));
     ticket_leave(ticket);

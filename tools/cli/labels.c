@@ -17,6 +17,7 @@
 #define MANY 1000
 /* Of a file; a text has no more bytes, and a set of labels no more texts (vitx/texts.h). */
 enum { LINE_MOST = 16 << 20, LINES_MOST = 1000000 };
+enum { AMONG_MOST = 10000 }; /* vitx_explain_opts.among */
 
 static int no_memory(void)
 {
@@ -293,6 +294,9 @@ static int gather_among(struct list *out, const struct list *words)
     }
     if (status == DONE && out->count == 0)
         return wrong_usage("--among %s: there are no texts in it", words->items[0]);
+    if (status == DONE && out->count > AMONG_MOST) /* before they are run */
+        return wrong_usage("--among: %d texts to be told from, at most %d are accepted", out->count,
+                           AMONG_MOST);
     return status;
 }
 

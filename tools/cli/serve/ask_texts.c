@@ -93,6 +93,30 @@ bool ask_take_labels(struct ask *ask, struct problem *why)
                    "%d sentences of labels, a request may have %d", ask->of_texts, SENTENCES_MOST));
 }
 
+/* Whether all texts to be told from are the text itself. */
+static bool is_alone(const struct list *among, const char *text)
+{
+    int same = 0;
+    while (same < among->count && strcmp(among->items[same], text) == 0)
+        same++;
+    return same == among->count;
+}
+
+static bool check_among(const struct ask *ask, struct problem *why)
+{
+    const struct explain_settings *o = ask->explain;
+    if (o->among.count > LABELS_MOST)
+        return refuse(why, 422, "too_many_texts", NULL,
+                      "%d texts to be told from, a request may have %d", o->among.count,
+                      LABELS_MOST);
+    for (int i = 0; i < o->texts.count; i++)
+        if (is_alone(&o->among, o->texts.items[i]))
+            return refuse(why, 400, "bad_option", NULL,
+                          "among: no text to be told from is another than \"%s\"",
+                          o->texts.items[i]);
+    return true;
+}
+
 bool ask_take_among(struct ask *ask, struct problem *why)
 {
     const struct list *among = &((const struct explain_settings *)ask->explain)->among;
@@ -102,9 +126,8 @@ bool ask_take_among(struct ask *ask, struct problem *why)
         return true;
     if (!ask->model->session.texts)
         return refuse_words(why, "among");
-    if (among->count > LABELS_MOST)
-        return refuse(why, 422, "too_many_texts", NULL,
-                      "%d texts to be told from, a request may have %d", among->count, LABELS_MOST);
+    if (!check_among(ask, why))
+        return false;
     say_hold(&said, &length);
     const int status = texts_want(&ask->among, among, ask->model);
     say_release();
