@@ -46,8 +46,8 @@ static int check_among(const vx_job *job)
                    : VITX_OK;
 }
 
-/* A vector beside a text tower may stand for a text that has not been run yet, by who asks what a
- * map will cost: then the texts that it is told from come with it. */
+/* Somebody who asks what a map will cost may give a vector in place of a text that has not been run
+ * yet, and the text tower beside it: then the texts that it is told from come with the text. */
 static bool may_come(const vx_job *job)
 {
     return job->opts.vector && job->opts.texts && job->score == VITX_SCORE_COSINE;

@@ -241,8 +241,9 @@ static bool store_field(struct ask *ask, const struct field *field, struct probl
 
 /* ------------------------------------------------------------------ maps ------------------- */
 
-/* To a method that compares texts the tower beside a text's stand-in says that others come, too. */
-static void expect_others(vitx_explain_opts *e, const struct explain_plan *plan)
+/* A method that compares texts takes a tower beside a text's stand-in to mean that others come,
+ * too. If none do, it is not shown the tower. */
+static void hide_tower(vitx_explain_opts *e, const struct explain_plan *plan)
 {
     vitx_method_info m;
     if (plan->settings->among.count == 0 && method_find(&m, e->method) == DONE && m.among)
@@ -260,7 +261,7 @@ static bool count_forwards(int64_t *forwards, const struct explain_plan *plan, s
     for (int i = 0; i < plan->opts_count; i++) {
         const int rank = rank_of(plan->opts[i].target);
         opts[i] = plan->opts[i];
-        expect_others(&opts[i], plan);
+        hide_tower(&opts[i], plan);
         if (rank)
             opts[i].target = (rank - 1) % s->info.classes;
         if (s->varies)
