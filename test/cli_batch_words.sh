@@ -276,7 +276,7 @@ wrong "--text is for --do explain" "${b[@]}" --text cat in
 wrong "--among is for --do explain" "${b[@]}" --among cat in
 wrong "--among is for --text" "${b[@]}" --method surgery --like in/one.png --among cat in -m "$pair"
 wrong "without --versus" "${b[@]}" --method surgery --text cat --versus cow --among dog in
-wrong "compare no texts" "${b[@]}" --method legrad --text cat --among dog in
+wrong "legrad compares no texts" "${b[@]}" --method legrad --text cat --among @none.txt in
 wrong "no text to be told from" "${b[@]}" --method surgery --text cat --among cat in
 wrong "a text is empty" "${b[@]}" --method surgery --text cat --among ' ' in
 wrong "none.txt" "${b[@]}" --method surgery --text cat --among @none.txt in

@@ -521,7 +521,7 @@ has 'no text to be told from is another than'
 is 200 POST "/v1/explain?model=words&method=surgery&text=$dog&among=@/nowhere" $picture
 has '"among":1'
 is 400 POST "/v1/explain?model=words&method=legrad&text=$dog&among=sky" $picture
-has 'compare no texts'
+has 'legrad compares no texts'
 for parameters in '"text":"一只狗","among":["a cat","sky"]' '"text":"一只狗","among":"sky"'; do
     printf '{"instances":[{"b64":"%s"}],"parameters":{"method":"surgery",%s}}' "$base" "$parameters" > "$folder/json"
     is 200 POST /v1/models/words:explain "$folder/json"

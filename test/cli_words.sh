@@ -199,7 +199,9 @@ right explain -m "$clip" --method legrad --text cat --set correction=0.5 -o "$fo
 wrong "there is no text tower" explain -m "$clip" --method legrad --unit 1 --set correction=0.5 -o "$folder/x.png" $picture
 wrong "norm=drop is for a head that pools by attention" explain -m "$clip" --method legrad --text cat --set norm=drop -o "$folder/x.png" $picture
 right explain -m $words/siglip --method legrad --text cat --set norm=drop --set correction=0.8 --set start=-2 -o "$folder/published.npy" $picture
-wrong "compare no texts" "${e[@]}" --text cat --among dog -o "$folder/x.png" $picture
+# no file is read and no text is run for methods that take none
+wrong "--among: gradcam compares no texts; take --method maskclip, surgery or clip-es" "${e[@]}" --text cat --among "@$folder/none.txt" -o "$folder/x.png" $picture
+wrong "gradcam, rollout and legrad compare no texts" "${e[@]}" --method rollout,legrad --text cat --among dog -o "$folder/x.png" $picture
 wrong "without --versus" explain -m "$clip" --method surgery --text cat --versus cow --among dog -o "$folder/x.png" $picture
 wrong "no text to be told from" explain -m "$clip" --method surgery --text cat --among cat -o "$folder/x.png" $picture
 seq 10001 > "$folder/numbers.txt"
@@ -265,7 +267,7 @@ wrong "--text cannot be given" eval -m $clip --scenes 2 --words en --method legr
 wrong "it needs --text" eval -m $clip --method legrad $picture
 wrong "--among is for --text or --words" eval -m $clip --method surgery --like $picture --among cat $picture
 wrong "--among is for --text or --words" eval -m $clip --method surgery --text cat --versus dog --among cow $picture
-wrong "compare no texts" eval -m $clip --method legrad --text cat --among dog $picture
+wrong "legrad compares no texts" eval -m $clip --method legrad --text cat --among "@$folder/none.txt" $picture
 # energy ARGUMENT...: of the map that explain makes with the same arguments, and of eval's: the share inside the box
 energy() {
     right eval -m $clip --method surgery --metric energy --box 0,0,16,32 --no-baselines --json --text cat "$@" $picture
@@ -309,7 +311,7 @@ right eval -m $clip --scenes 2 --words en --method surgery --metric pointing --a
 out_has 'as "a star", told from all other things$'
 wrong "is for --words" eval -m $clip --scenes 2 --method surgery --among-things
 wrong "is for --words" eval -m $clip --text cat --method surgery --among-things $picture
-wrong "compare no texts" eval -m $clip --scenes 2 --words en --method legrad --among-things
+wrong "legrad compares no texts" eval -m $clip --scenes 2 --words en --method legrad --among-things
 wrong "one of them" eval -m $clip --scenes 2 --words en --method surgery --among cat --among-things
 right eval -m $clip --scenes 2 --words en --method maskclip --among-things --set smooth=1 --metric pointing
 wrong "is for --scenes" eval -m $clip --words en --method legrad $picture

@@ -462,7 +462,8 @@ START_TEST(others_need_a_text_and_a_method)
     const struct work_opts opts = usual();
     begin_texts(&opts, KEPT);
     expect_too_much(VERB_EXPLAIN, versus, 4, "among is for text, without versus");
-    expect_too_much(VERB_EXPLAIN, deaf, 3, "compare no texts");
+    expect_too_much(VERB_EXPLAIN, deaf, 3,
+                    "among: legrad compares no texts; take method maskclip, surgery or clip-es");
     expect_too_much(VERB_EXPLAIN, alone, 4, "no text to be told from is another than");
     /* another text, of the same tokens: the tower has to tell */
     struct ticket *ticket = answer(&served[2], VERB_EXPLAIN, FORM_JSON,

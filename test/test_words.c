@@ -1068,6 +1068,47 @@ START_TEST(test_words__bad_texts_to_be_told_from)
 }
 END_TEST
 
+static int count_call(int64_t done, int64_t total, void *payload)
+{
+    (void)done;
+    (void)total;
+    ++*(int *)payload;
+    return 0;
+}
+
+/* The tower runs for none of several ways if it can be seen that one of them is wrong. */
+START_TEST(test_words__refused_before_a_text_is_run)
+{
+    pair p = open_pair("clip");
+    vitx_context_opts co = VITX_CONTEXT_OPTS_INIT;
+    vitx_texts_opts to = VITX_TEXTS_OPTS_INIT;
+    vitx_label_set *set;
+    vitx_map *maps[2];
+    int calls = 0;
+    co.progress = count_call;
+    co.progress_payload = &calls;
+    to.context = &co;
+    vitx_texts_free(p.texts);
+    ck_ok(vitx_texts_create(&p.texts, p.model, &to));
+    set = set_of(p.texts, labels_of(&p), LABELS, NULL, NULL);
+    vitx_explain_opts o[] = {explain_text(&p, "surgery", "a cow"),
+                             explain_text(&p, "legrad", "a cow")};
+    o[0].among = o[1].among = set;
+    ck_assert_int_gt(calls, 0);
+    calls = 0;
+    ck_fails(vitx_explain_many(maps, p.c, (const vitx_image *const[]){p.image}, 1, o, 2),
+             VITX_INVALID, "legrad compares no texts");
+    ck_assert_int_eq(calls, 0);
+    o[1].among = NULL;
+    ck_ok(vitx_explain_many(maps, p.c, (const vitx_image *const[]){p.image}, 1, o, 2));
+    ck_assert_int_gt(calls, 0);
+    vitx_map_free(maps[0]);
+    vitx_map_free(maps[1]);
+    vitx_label_set_free(set);
+    close_pair(&p);
+}
+END_TEST
+
 START_TEST(test_words__bad_words)
 {
     pair p = open_pair("clip"), other = open_pair("siglip");
@@ -1638,6 +1679,7 @@ static Suite *words_suite(void)
     tcase_add_loop_test(t, test_words__planes_are_corrected_one_by_one, 0, 2);
     tcase_add_test(t, test_words__bad_options_for_texts);
     tcase_add_test(t, test_words__bad_texts_to_be_told_from);
+    tcase_add_test(t, test_words__refused_before_a_text_is_run);
     tcase_add_test(t, test_words__bad_words);
     tcase_add_test(t, test_words__the_models_key_holds);
     tcase_add_test(t, test_words__the_models_options_hold);

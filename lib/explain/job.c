@@ -120,10 +120,9 @@ static int heads_of(const vx_job *job)
     return pool ? job->arch->pool_heads : job->arch->heads;
 }
 
-int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
+int vx_job_check(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
 {
     const vx_arch *a = &c->arch;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     const vitx_explain_opts *opts = &job->opts;
     const vx_method *method;
     vitx_explain_opts read = VITX_EXPLAIN_OPTS_INIT;
@@ -139,15 +138,21 @@ int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
     job->heads = heads_of(job);
     VX_TRY(resolve_range(&job->head_first, &job->head_last, opts->head, -1, job->heads, "head"));
     job->score = score_of(job);
-    VX_TRY(vx_similarity_prepare(&job->similarity, c, opts));
-    if (job->similarity.vector)
-        job->score = job->similarity.score;
     job->pixels = job->method->on_pixels;
     job->map_channels = job->method->channels;
-    VX_TRY(check_settings(job));
+    VX_TRY(vx_similarity_check(opts, a->classes));
+    return check_settings(job);
+}
+
+int vx_job_prepare(vx_job *job)
+{
+    vitx_context *c = job->context;
+    VX_TRY(vx_similarity_prepare(&job->similarity, c, &job->opts));
+    if (job->similarity.vector)
+        job->score = job->similarity.score;
     if (job->method->settings_size)
-        VX_TRY(
-            vx_new(&job->settings, &scratch, 1, job->method->settings_size, "a method's settings"));
+        VX_TRY(vx_new(&job->settings, &job->scratch, 1, job->method->settings_size,
+                      "a method's settings"));
     return job->method->prepare(job, &c->need);
 }
 

@@ -58,7 +58,9 @@ int vx_jobs_prepare(vx_job *jobs, int m, vitx_context *c, const vitx_explain_opt
     /* The caller's array may be of structs of an older, shorter version: his size is the step. */
     const char *given = (const char *)opts;
     for (int j = 0; j < m; j++, given += opts->struct_size)
-        VX_TRY(vx_job_prepare(&jobs[j], c, (const vitx_explain_opts *)(const void *)given));
+        VX_TRY(vx_job_check(&jobs[j], c, (const vitx_explain_opts *)(const void *)given));
+    for (int j = 0; j < m; j++)
+        VX_TRY(vx_job_prepare(&jobs[j]));
     for (int j = 0; j + 1 < m; j++)
         jobs[j].similarity.next = &jobs[j + 1].similarity;
     c->need.targets = share_cotangents(jobs, m);

@@ -90,9 +90,12 @@ const vx_method *vx_method_at(int index);
 
 /* A job of which nothing is resolved or prepared yet; opts are complete. */
 vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_opts *opts);
-/* Checks the options, resolves what they leave open, and asks the method: adds its needs to
- * context->need. settings and the vector are the context's scratch, also after a failure. */
-int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given);
+/* Reads the options, resolves what they leave open, and refuses what can be seen to be wrong before
+ * a text is run. */
+int vx_job_check(vx_job *job, vitx_context *c, const vitx_explain_opts *given);
+/* Then: runs its texts and asks the method, which adds its needs to context->need. settings and the
+ * vector are the context's scratch, also after a failure. */
+int vx_job_prepare(vx_job *job);
 /* The map of picture `i` of the batch that has just run, still without values; to be freed. image
  * NULL: the picture is the input itself. */
 int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i);

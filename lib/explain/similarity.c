@@ -158,20 +158,24 @@ static int set_texts(vx_similarity *d, const vitx_explain_opts *o, int count,
     return VITX_OK;
 }
 
-int vx_similarity_prepare(vx_similarity *out, vitx_context *c, const vitx_explain_opts *o)
+int vx_similarity_check(const vitx_explain_opts *o, int count)
 {
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    const int count = c->arch.classes;
-    *out = (vx_similarity){.like = o->like};
     VX_TRY(check(o));
-    if (!has_vector(o))
-        return VITX_OK;
     if (o->text)
         VX_TRY(check_units(o->texts, count));
     if (o->vector && o->vector_count != count)
         return vx_fail(VITX_INVALID, "a vector of %d numbers: the model's outputs are %d",
                        o->vector_count, count);
-    VX_TRY(check_among(o->among, count));
+    return check_among(o->among, count);
+}
+
+int vx_similarity_prepare(vx_similarity *out, vitx_context *c, const vitx_explain_opts *o)
+{
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const int count = c->arch.classes;
+    *out = (vx_similarity){.like = o->like};
+    if (!has_vector(o))
+        return VITX_OK;
     out->score = o->score == VITX_SCORE_DOT ? VITX_SCORE_DOT : VITX_SCORE_COSINE;
     const size_t vectors =
         (size_t)(o->text ? 2 : 1) + (size_t)(o->among ? o->among->info.count : 0);

@@ -120,6 +120,7 @@ int vx_subject_compare(vx_subject *s, const vitx_evaluate_opts *opts, int m)
         for (int i = 0; i < 2; i++) {
             vx_similarity *d = &s->similarity[i];
             e.score = scores[i];
+            VX_TRY(vx_similarity_check(&e, s->arch->classes));
             VX_TRY(vx_similarity_prepare(d, s->context, &e));
             for (int k = 0; e.like && k < s->arch->classes; k++)
                 d->vector[k] = 1;

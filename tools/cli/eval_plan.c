@@ -311,6 +311,8 @@ int eval_plan_create(struct eval_plan *plan)
     if (o->among.count && o->among_things)
         return wrong_usage("--among and --among-things: one of them");
     int status = choose_methods(&plan->method_names, &plan->settings->methods);
+    if (status == DONE && (o->among.count || o->among_things))
+        status = check_among(&o->methods);
     if (status == DONE)
         status = leave_colours(plan);
     if (status == DONE)
@@ -341,8 +343,7 @@ static int give_direction(struct eval_plan *plan)
         plan->opts[i].text = o->text ? o->text : any_text;
         plan->opts[i].versus_text = o->versus;
     }
-    if (status == DONE && plan->session.among)
-        return give_among(plan->opts, plan->methods, plan->session.among);
+    give_among(plan->opts, plan->methods, plan->session.among);
     return status;
 }
 

@@ -87,6 +87,9 @@ int explain_check(const struct explain_settings *o, int files)
         return wrong_usage("--versus is for --score difference, and for --text");
     if (o->among.count && (!o->texts.count || o->versus))
         return wrong_usage("--among is for --text, without --versus");
+    const int status = o->among.count ? check_among(&o->methods) : DONE;
+    if (status != DONE)
+        return status;
     const struct direction_words words = words_of(o);
     if (direction_check(&words, "--target, --unit") != DONE)
         return WRONG_USAGE;
@@ -381,8 +384,7 @@ static int fill_opts(struct explain_plan *plan)
             fill_text(plan, &plan->opts[plan->opts_count++], t);
         }
     }
-    if (o->among.count && give_among(plan->opts, plan->opts_count, plan->session->among) != DONE)
-        return WRONG_USAGE;
+    give_among(plan->opts, plan->opts_count, plan->session->among);
     return give_set(plan->opts, plan->opts_count, &plan->set, &plan->sets);
 }
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
+
 const char *const score_names[] = {"auto",   "logit", "probability", "difference",
                                    "cosine", "dot",   NULL};
 
@@ -158,20 +160,64 @@ int give_set(vitx_explain_opts *opts, int count, const struct list *set, const c
     return DONE;
 }
 
-int give_among(vitx_explain_opts *opts, int count, const vitx_label_set *among)
+/* Whether the method of that name compares texts. */
+static bool compares(const char *name)
 {
+    vitx_method_info m;
+    return method_find(&m, name) == DONE && m.among;
+}
+
+/* "a", "a and b", "a, b and c" */
+static void put_names(struct text *out, const struct list *names, const char *last)
+{
+    for (int i = 0; i < names->count; i++)
+        text_format(out, "%s%s", names->items[i],
+                    i + 2 < names->count    ? ", "
+                    : i + 2 == names->count ? last
+                                            : "");
+}
+
+static int refuse_among(const struct list *methods)
+{
+    vitx_method_info m = VITX_METHOD_INFO_INIT;
+    struct list others = {0};
+    struct text able = {0}, unable = {0};
+    bool added = true;
+    for (int i = 0; i < vitx_method_count(); i++)
+        if (vitx_method_get(&m, i) == VITX_OK && m.among)
+            added &= list_add(&others, m.name, strlen(m.name));
+    put_names(&unable, methods, " and ");
+    put_names(&able, &others, " or ");
+    int status = SOME_FAILED;
+    if (added && !unable.failed && !able.failed)
+        status = wrong_usage("--among: %s compare%s no texts; take --method %s", unable.data,
+                             methods->count == 1 ? "s" : "", able.data);
+    else
+        complain(NULL, "no memory");
+    list_free(&others);
+    text_free(&unable);
+    text_free(&able);
+    return status;
+}
+
+int check_among(const struct list *asked)
+{
+    struct list methods = {0};
+    int status = choose_methods(&methods, asked);
     bool used = false;
-    for (int i = 0; i < count; i++) {
-        vitx_method_info m;
-        if (method_find(&m, opts[i].method) != DONE)
-            return WRONG_USAGE;
-        if (m.among)
+    for (int i = 0; i < methods.count; i++)
+        used = used || compares(methods.items[i]);
+    if (status == DONE && !used)
+        status = refuse_among(&methods);
+    list_free(&methods);
+    return status;
+}
+
+void give_among(vitx_explain_opts *opts, int count, const vitx_label_set *among)
+{
+    for (int i = 0; i < count; i++)
+        if (compares(opts[i].method))
             opts[i].among = among;
-        used = used || m.among;
-    }
-    return used ? DONE
-                : wrong_usage("--among: the chosen methods compare no texts; surgery, clip-es and "
-                              "maskclip do");
 }
 
 /* ------------------------------------------------------------------ all, all-fast ---------- */

@@ -39,9 +39,11 @@ int check_set(const struct list *set);
  * that none has is wrong usage. The texts lie in *kept, to be freed with the opts, where each of
  * them has room for one more. */
 int give_set(vitx_explain_opts *opts, int count, const struct list *set, const char ***kept);
-/* Gives the texts of --among (NULL: their vectors are not there yet) to those of opts whose methods
- * compare texts; if none does, that is wrong usage. */
-int give_among(vitx_explain_opts *opts, int count, const vitx_label_set *among);
+/* That one of the methods that --method names compares texts, as --among needs. No model is needed:
+ * it is asked before the texts are run. */
+int check_among(const struct list *asked);
+/* Gives the texts of --among to those of opts whose methods compare texts. */
+void give_among(vitx_explain_opts *opts, int count, const vitx_label_set *among);
 /* The part of "all" and "all-fast" that a model decides; needs a started session. Leaves out
  * those of opts whose methods cannot explain the model, with a warning, and of "all-fast" those
  * that cost too much. What is named in `asked` stays. SOME_FAILED if none is left. */

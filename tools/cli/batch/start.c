@@ -233,8 +233,8 @@ static int check_names(const struct run *run)
 
 /* ------------------------------------------------------------------ in order --------------- */
 
-/* explain's own checks, and its plan. */
-static int plan_maps(struct run *run)
+/* explain's own checks, before a text is run. */
+static int check_maps(const struct run *run)
 {
     const struct explain_settings *e = &run->settings->explain;
     if (!run->explains)
@@ -242,9 +242,15 @@ static int plan_maps(struct run *run)
     if (e->scale && strcmp(e->scale, "shared") == 0)
         return wrong_usage("--scale shared needs all pictures before the first map; LOW,HIGH says "
                            "the ends of a scale");
-    int status = explain_check(e, 1);
-    if (status == DONE)
-        status = explain_plan_on(&run->maps, e, &run->session);
+    return explain_check(e, 1);
+}
+
+static int plan_maps(struct run *run)
+{
+    const struct explain_settings *e = &run->settings->explain;
+    if (!run->explains)
+        return DONE;
+    int status = explain_plan_on(&run->maps, e, &run->session);
     for (int j = 0; j < run->maps.opts_count && status == DONE; j++)
         run->maps.opts[j].answer = run->settings->one_pass && (run->classifies || run->embeds);
     if (status == DONE)
@@ -261,6 +267,8 @@ int run_start(struct run *run, int inputs)
         return status;
     run->opened = true;
     status = choose_deeds(run);
+    if (status == DONE)
+        status = check_maps(run);
     if (status == DONE)
         status = open_texts(run);
     const int classes = classes_of(&run->session);

@@ -66,23 +66,6 @@ static bool same_name(const char *out, const char *one, const char *other)
     return same;
 }
 
-/* That one of the methods compares texts, which is not to be said behind an hour of embedding. */
-static int check_among(const struct list *asked)
-{
-    struct list methods = {0};
-    int status = choose_methods(&methods, asked);
-    vitx_explain_opts *opts = calloc((size_t)methods.count + 1, sizeof *opts);
-    if (!opts)
-        status = no_memory();
-    for (int i = 0; i < methods.count && opts; i++)
-        opts[i].method = methods.items[i];
-    if (status == DONE)
-        status = give_among(opts, methods.count, NULL);
-    free(opts);
-    list_free(&methods);
-    return status;
-}
-
 int why_check(const struct search_settings *o)
 {
     static char some[] = "text";
@@ -107,8 +90,7 @@ int why_check(const struct search_settings *o)
                 return wrong_usage("--why %s: the maps of \"%s\" and \"%s\" would get the same "
                                    "name; search for them one after the other",
                                    o->why, o->texts.items[j], o->texts.items[i]);
-    const int status = explain_check(&w.settings, 1);
-    return status == DONE && o->among.count ? check_among(&w.settings.methods) : status;
+    return explain_check(&w.settings, 1);
 }
 
 /* ------------------------------------------------------------------ for a page ------------- */

@@ -102,7 +102,7 @@ static bool is_alone(const struct list *among, const char *text)
     return same == among->count;
 }
 
-static bool check_among(const struct ask *ask, struct problem *why)
+static bool check_others(const struct ask *ask, struct problem *why)
 {
     const struct explain_settings *o = ask->explain;
     if (o->among.count > LABELS_MOST)
@@ -126,7 +126,7 @@ bool ask_take_among(struct ask *ask, struct problem *why)
         return true;
     if (!ask->model->session.texts)
         return refuse_words(why, "among");
-    if (!check_among(ask, why))
+    if (!check_others(ask, why))
         return false;
     say_hold(&said, &length);
     const int status = texts_want(&ask->among, among, ask->model);

@@ -151,7 +151,7 @@ static vitx_explain_opts *tell_apart(const struct ask *ask, const struct held_la
     if (!opts)
         return NULL;
     memcpy(opts, ask->plan.opts, count * sizeof *opts);
-    if (others) /* that some method takes them was checked; "all-fast" may have dropped it since */
+    if (others)
         give_among(opts, ask->plan.opts_count, held_set(others));
     return opts;
 }
