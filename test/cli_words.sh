@@ -194,6 +194,7 @@ run explain -m "$clip" --method maskclip --text cat --among "@$folder/behind.txt
 gives 0
 err_has "nothing in the picture speaks for the text rather than for the others that it is told from"
 wrong "no texts to be told from are given" explain -m "$clip" --method maskclip --text cat --set denoise=0.5 -o "$folder/x.png" $picture
+wrong "maskclip: keys=patches is for smooth" explain -m "$clip" --method maskclip --text cat --set keys=patches -o "$folder/x.png" $picture
 wrong "the score is another" explain -m "$clip" --method maskclip --text cat --score dot --among dog --set smooth=1 -o "$folder/x.png" $picture
 right explain -m "$clip" --method legrad --text cat --set correction=0.5 -o "$folder/corrected.json" $picture
 wrong "there is no text tower" explain -m "$clip" --method legrad --unit 1 --set correction=0.5 -o "$folder/x.png" $picture

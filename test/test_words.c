@@ -992,7 +992,8 @@ START_TEST(test_words__bad_options_for_texts)
 {
     static const char *const corrected[] = {"correction=0.8"}, *const high[] = {"correction=1.5"},
                              *const denoised[] = {"denoise=0.5"}, *const smoothed[] = {"smooth=1"},
-                             *const bare[] = {"norm=drop"}, *const odd[] = {"keys=rows"};
+                             *const bare[] = {"norm=drop"}, *const odd[] = {"keys=rows"},
+                             *const idle[] = {"keys=patches", "denoise=0.1"};
     pair p = open_pair("clip"), other = open_pair("siglip");
     float vector[24] = {1};
     vitx_label_set *set = set_of(p.texts, labels_of(&p), LABELS, NULL, NULL);
@@ -1024,6 +1025,9 @@ START_TEST(test_words__bad_options_for_texts)
     o.score = VITX_SCORE_AUTO;
     o.set = odd;
     refuse_map(&p, &o, "one of channels|patches");
+    o.set = idle;
+    o.set_count = 2;
+    refuse_map(&p, &o, "keys=patches is for smooth, which is 0: it needs smooth=S");
     o = explain_text(&p, "maskclip", NULL);
     o.vector = vector;
     o.vector_count = 24;

@@ -62,6 +62,10 @@ static int read_settings(settings *set, vx_job *job)
     VX_TRY(vx_setting_choice(&keys, &job->given, "keys"));
     set->residual = residual == 0;
     set->by_patches = keys == 1;
+    if (set->by_patches && set->smooth == 0)
+        return vx_fail(VITX_INVALID,
+                       "maskclip: keys=patches is for smooth, which is 0: it needs smooth=S, "
+                       "above 0");
     if (set->denoise == 0 && set->smooth == 0) {
         job->similarity.among = false; /* the others are passed over, and the map says so */
         return VITX_OK;
