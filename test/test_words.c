@@ -987,6 +987,51 @@ START_TEST(test_words__planes_are_corrected_one_by_one)
 }
 END_TEST
 
+/* What a map will cost is not told of one that will be refused. */
+static void refuse_cost(const pair *p, const vitx_explain_opts *o, const char *part)
+{
+    int64_t forwards;
+    size_t bytes;
+    ck_fails(vitx_explain_forwards(&forwards, p->c, o, 1), VITX_INVALID, part);
+    ck_fails(vitx_explain_bytes(&bytes, p->c, o, 1), VITX_INVALID, part);
+    refuse_map(p, o, part);
+}
+
+/* A vector stands for a text, until there is a picture. */
+START_TEST(test_words__cost_before_the_texts)
+{
+    static const char *const refined[] = {"denoise=0.5", "smooth=1"};
+    pair p = open_pair("clip");
+    float vector[24] = {1};
+    vitx_explain_opts o = explain_text(&p, "maskclip", NULL);
+    int64_t forwards;
+    size_t bytes;
+    o.set = refined;
+    o.set_count = 2;
+    o.vector = vector;
+    o.vector_count = 24;
+    o.among_later = 1;
+    ck_ok(vitx_explain_forwards(&forwards, p.c, &o, 1));
+    ck_assert_int_eq(forwards, 1);
+    ck_ok(vitx_explain_bytes(&bytes, p.c, &o, 1));
+    refuse_map(&p, &o, "among_later is for vitx_explain_bytes and vitx_explain_forwards");
+    o.score = VITX_SCORE_DOT;
+    ck_fails(vitx_explain_forwards(&forwards, p.c, &o, 1), VITX_INVALID, "the score is another");
+    o.score = VITX_SCORE_AUTO;
+    o.texts = NULL;
+    refuse_cost(&p, &o, "among_later is for a vector beside a text tower");
+    o = explain_text(&p, "maskclip", "a cat");
+    o.among_later = 1;
+    refuse_cost(&p, &o, "among_later is for a vector beside a text tower");
+    o = explain_text(&p, "legrad", NULL);
+    o.vector = vector;
+    o.vector_count = 24;
+    o.among_later = 1;
+    refuse_cost(&p, &o, "legrad compares no texts");
+    close_pair(&p);
+}
+END_TEST
+
 /* Options that need more than what is given. */
 START_TEST(test_words__bad_options_for_texts)
 {
@@ -1033,11 +1078,9 @@ START_TEST(test_words__bad_options_for_texts)
     o.vector_count = 24;
     o.set = denoised;
     o.set_count = 1;
-    int64_t forwards; /* the vector may stand for a text, until there is a picture */
-    ck_ok(vitx_explain_forwards(&forwards, p.c, &o, 1));
-    refuse_map(&p, &o, "and no texts to be told from are given");
+    refuse_cost(&p, &o, "and no texts to be told from are given");
     o.texts = NULL;
-    ck_fails(vitx_explain_forwards(&forwards, p.c, &o, 1), VITX_INVALID, "and no texts to be told");
+    refuse_cost(&p, &o, "and no texts to be told from are given");
     vitx_label_set_free(set);
     close_pair(&other);
     close_pair(&p);
@@ -1684,6 +1727,7 @@ static Suite *words_suite(void)
     tcase_add_test(t, test_words__bad_options_for_texts);
     tcase_add_test(t, test_words__bad_texts_to_be_told_from);
     tcase_add_test(t, test_words__refused_before_a_text_is_run);
+    tcase_add_test(t, test_words__cost_before_the_texts);
     tcase_add_test(t, test_words__bad_words);
     tcase_add_test(t, test_words__the_models_key_holds);
     tcase_add_test(t, test_words__the_models_options_hold);

@@ -99,11 +99,15 @@ typedef struct vitx_explain_opts {
                                  there twice counts twice. At most 10,000, of the texts' length
                                  of vectors; not with `versus_text`. NULL: the method compares
                                  with the empty text                                            */
+    int among_later;        /**< for vitx_explain_bytes() and vitx_explain_forwards() alone, for
+                                 those who ask what a map will cost before they run its texts.
+                                 Nonzero: `vector` stands for a text of the tower `texts`, and
+                                 `among` comes with that text                                   */
 } vitx_explain_opts;
 
 #define VITX_EXPLAIN_OPTS_INIT \
     { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0, \
-    VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 0, NULL }
+    VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 0, NULL, 0 }
 VITX_API void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size);
 
 /**
@@ -164,10 +168,10 @@ VITX_API int vitx_explain_flip(vitx_map **out, vitx_context *context,
  * activation_bytes: recordings and gradients of max_batch pictures, the variants that methods run
  * at once, and the transposed weights that gradients keep within the trace_budget (these are the
  * model's: if another call has made them, they take no more memory). This call allocates nothing
- * for all that and runs nothing. Views of an earlier vitx_forward() become invalid. With
- * VITX_FIT_KEEP the bytes are for pictures of the size in vitx_context_info. Options whose limit
- * depends on the grid (a query, kernelshap's n, occlusion's window) are not checked then, because
- * each picture has its own grid.
+ * for all that and runs no picture, only texts. Views of an earlier vitx_forward() become
+ * invalid. With VITX_FIT_KEEP the bytes are for pictures of the size in vitx_context_info. Options
+ * whose limit depends on the grid (a query, kernelshap's n, occlusion's window) are not checked
+ * then, because each picture has its own grid.
  *
  * @return like vitx_explain(), for errors that the options show without a picture
  */
@@ -176,7 +180,7 @@ VITX_API int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_e
 
 /**
  * About how many forward passes it takes to explain one picture in these ways. A backward pass
- * counts like a forward pass. Nothing runs. Errors are those of vitx_explain_bytes().
+ * counts like a forward pass. No picture runs. Errors are those of vitx_explain_bytes().
  */
 VITX_API int vitx_explain_forwards(int64_t *out, vitx_context *context,
                                    const vitx_explain_opts *opts, int m);

@@ -126,6 +126,7 @@ struct vitx_context {
     int max_patches;                 /* of VITX_RESIZE_PATCHES: of an input; else 0 */
     bool sized;                      /* memory is laid out for arch and recipe (size.h) */
     bool grid_open;                  /* options are checked; the picture has its own grid */
+    bool previewed;                  /* options are checked; there is no picture yet */
     vitx_progress *progress;
     void *progress_payload;
     int64_t progress_done, progress_total;

@@ -246,8 +246,9 @@ static int preview(size_t *out, int64_t *forwards, vitx_context *c, const vitx_e
     VX_TRY(vx_new(&jobs, &scratch, (size_t)m, sizeof *jobs, "jobs"));
     c->recorded = 0;
     c->grid_open = c->varies;
+    c->previewed = true;
     int status = vx_jobs_prepare(jobs, m, c, opts);
-    c->grid_open = false;
+    c->grid_open = c->previewed = false;
     if (status == VITX_OK)
         status = vx_jobs_bytes(out, c, jobs, m);
     if (status == VITX_OK && forwards)

@@ -88,7 +88,7 @@ static int check_method(const vx_method *method, const vitx_explain_opts *opts)
         return vx_fail(VITX_INVALID, "method %s takes no head", method->name);
     if (opts->basis && method->channels == 0)
         return vx_fail(VITX_INVALID, "method %s takes no basis", method->name);
-    if (opts->among && !method->among)
+    if ((opts->among || opts->among_later) && !method->among)
         return vx_fail(VITX_INVALID, "method %s compares no texts: it takes none to be told from",
                        method->name);
     if (!method->uses_query && opts->query != VITX_AUTO)
@@ -141,6 +141,9 @@ int vx_job_check(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
     job->pixels = job->method->on_pixels;
     job->map_channels = job->method->channels;
     VX_TRY(vx_similarity_check(opts, a->classes));
+    if (opts->among_later && !c->previewed)
+        return vx_fail(VITX_INVALID, "among_later is for vitx_explain_bytes and "
+                                     "vitx_explain_forwards: a map needs the texts themselves");
     return check_settings(job);
 }
 

@@ -37,20 +37,14 @@ typedef struct settings {
 static int check_among(const vx_job *job)
 {
     const settings *set = job->settings;
-    const char *const missing = !job->similarity.among ? "no texts to be told from are given"
+    const bool others = job->similarity.among || job->opts.among_later;
+    const char *const missing = !others ? "no texts to be told from are given"
                                 : job->score != VITX_SCORE_COSINE ? "the score is another"
                                                                   : NULL;
     return missing ? vx_fail(VITX_INVALID,
                              "maskclip: %s compares the cosines of a text and others, and %s",
                              set->denoise > 0 ? "denoise" : "smooth", missing)
                    : VITX_OK;
-}
-
-/* Somebody who asks what a map will cost may give a vector in place of a text that has not been run
- * yet, and the text tower beside it: then the texts that it is told from come with the text. */
-static bool may_come(const vx_job *job)
-{
-    return job->opts.vector && job->opts.texts && job->score == VITX_SCORE_COSINE;
 }
 
 static int read_settings(settings *set, vx_job *job)
@@ -70,7 +64,7 @@ static int read_settings(settings *set, vx_job *job)
         job->similarity.among = false; /* the others are passed over, and the map says so */
         return VITX_OK;
     }
-    return may_come(job) ? VITX_OK : check_among(job);
+    return check_among(job);
 }
 
 static int prepare(vx_job *job, vx_plan *need)

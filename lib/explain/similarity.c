@@ -27,6 +27,8 @@ static int check_texts(const vitx_explain_opts *o)
     if (o->among && (!o->text || o->versus_text))
         return vx_fail(VITX_INVALID, "texts to be told from are given %s",
                        o->text ? "with a text to set against" : "without a text");
+    if (o->among_later && !(o->vector && o->texts))
+        return vx_fail(VITX_INVALID, "among_later is for a vector beside a text tower");
     return VITX_OK;
 }
 

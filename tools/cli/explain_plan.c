@@ -309,7 +309,7 @@ static void fill_text(const struct explain_plan *plan, vitx_explain_opts *e, int
         return;
     }
     e->vector = NULL;
-    e->vector_count = 0;
+    e->vector_count = e->among_later = 0;
     e->text = o->texts.items[t];
     e->versus_text = o->versus;
 }
@@ -385,6 +385,8 @@ static int fill_opts(struct explain_plan *plan)
         }
     }
     give_among(plan->opts, plan->opts_count, plan->session->among);
+    if (plan->stand_ins && o->among.count)
+        promise_among(plan->opts, plan->opts_count);
     return give_set(plan->opts, plan->opts_count, &plan->set, &plan->sets);
 }
 

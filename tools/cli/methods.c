@@ -220,6 +220,12 @@ void give_among(vitx_explain_opts *opts, int count, const vitx_label_set *among)
             opts[i].among = among;
 }
 
+void promise_among(vitx_explain_opts *opts, int count)
+{
+    for (int i = 0; i < count; i++)
+        opts[i].among_later = compares(opts[i].method);
+}
+
 /* ------------------------------------------------------------------ all, all-fast ---------- */
 
 enum {

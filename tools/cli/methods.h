@@ -44,6 +44,8 @@ int give_set(vitx_explain_opts *opts, int count, const struct list *set, const c
 int check_among(const struct list *asked);
 /* Gives the texts of --among to those of opts whose methods compare texts. */
 void give_among(vitx_explain_opts *opts, int count, const vitx_label_set *among);
+/* Tells them that such texts will come, where vectors stand for texts. */
+void promise_among(vitx_explain_opts *opts, int count);
 /* The part of "all" and "all-fast" that a model decides; needs a started session. Leaves out
  * those of opts whose methods cannot explain the model, with a warning, and of "all-fast" those
  * that cost too much. What is named in `asked` stays. SOME_FAILED if none is left. */

@@ -241,15 +241,6 @@ static bool store_field(struct ask *ask, const struct field *field, struct probl
 
 /* ------------------------------------------------------------------ maps ------------------- */
 
-/* A method that compares texts takes a tower beside a text's stand-in to mean that others come,
- * too. If none do, it is not shown the tower. */
-static void hide_tower(vitx_explain_opts *e, const struct explain_plan *plan)
-{
-    vitx_method_info m;
-    if (plan->settings->among.count == 0 && method_find(&m, e->method) == DONE && m.among)
-        e->texts = NULL;
-}
-
 /* The same in any run: forwards of a plan, before there is a picture. Each rank counts as a class
  * of its own. */
 static bool count_forwards(int64_t *forwards, const struct explain_plan *plan, struct problem *why)
@@ -261,7 +252,6 @@ static bool count_forwards(int64_t *forwards, const struct explain_plan *plan, s
     for (int i = 0; i < plan->opts_count; i++) {
         const int rank = rank_of(plan->opts[i].target);
         opts[i] = plan->opts[i];
-        hide_tower(&opts[i], plan);
         if (rank)
             opts[i].target = (rank - 1) % s->info.classes;
         if (s->varies)
