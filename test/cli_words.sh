@@ -183,6 +183,20 @@ mv "$folder/among.json" "$folder/alone.json"
 among --among "@$folder/behind.txt" --among cat --among sky
 grep -q '"among":3' "$folder/among.json" || fail "not three texts: $(head -c 800 "$folder/among.json")"
 cmp -s "$folder/among.json" "$folder/alone.json" && fail "other texts change nothing"
+# @@x is the text @x, here as a line of a file has it; and a page names the file alone
+printf '@grass\n@@sky\n' >"$folder/marked.txt"
+among --among "@$folder/marked.txt" --among @
+mv "$folder/among.json" "$folder/listed.json"
+among --among @@grass --among @@@sky --among @
+cmp -s "$folder/among.json" "$folder/listed.json" || fail "@@ is not the text's own @"
+cp "$folder/marked.txt" "$folder/@marked.json"
+right explain -m "$clip" --method surgery --text cat --among "@$folder/marked.txt" --among @@grass --among "@$folder/@marked.json" \
+    -o "$folder/line.html" $picture
+grep -q -- '--text cat --among @marked.txt --among @@grass --among @./@marked.json ' "$folder/line.html" || fail "another line"
+wrong "would replace the list" explain -m "$clip" --method surgery --text cat --among "@$folder/@marked.json" -o "$folder/@marked.json" $picture
+here=$PWD
+(cd "$folder" && "$here/$program" explain -m "$here/$clip" --method surgery --text cat --among @@marked.json -o @marked.json "$here/$picture") >"$out" ||
+    fail "a text that looks like a list is taken for one"
 refined() { right explain -m "$clip" --method maskclip --text cat --among "@$folder/behind.txt" "$@" -o "$folder/refined.json" $picture; }
 refined
 grep -q '"among":null' "$folder/refined.json" || fail "texts that change nothing are told of"

@@ -169,7 +169,8 @@ END_TEST
 /* The map says how many there were; a page has them in its command. */
 START_TEST(what_texts_were_told_from_is_said)
 {
-    const char *words = "method=surgery,legrad&text=a cat&among=a cat&among=sky&among=" DOG;
+    const char *words = "method=surgery,legrad&text=a cat&among=a cat&among=sky&among=" DOG,
+               *marked = "method=surgery&text=@a&among=@b/c&among=@@d&among=@";
     const struct work_opts opts = usual();
     begin_texts(&opts, KEPT);
     struct ticket *ticket = answer(&served[2], VERB_EXPLAIN, FORM_JSON, words, picture(1));
@@ -181,6 +182,11 @@ START_TEST(what_texts_were_told_from_is_said)
     ticket = answer(&served[2], VERB_EXPLAIN, FORM_HTML, words, picture(1));
     ck_assert_int_eq(ticket_reply(ticket)->status, 200);
     ck_assert_ptr_nonnull(strstr(ticket_reply(ticket)->body, "--among sky"));
+    ticket_leave(ticket);
+    ticket = answer(&served[2], VERB_EXPLAIN, FORM_HTML, marked, picture(1));
+    ck_assert_int_eq(ticket_reply(ticket)->status, 200);
+    ck_assert_ptr_nonnull(
+        strstr(ticket_reply(ticket)->body, "--text @a --among @@b/c --among @@@d --among @ "));
     ticket_leave(ticket);
     end();
 }

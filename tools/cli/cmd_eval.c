@@ -87,6 +87,7 @@ static const struct option options[] = {
      .kind = OPTION_LIST,
      AT(among),
      .value = "TEXT|@FILE",
+     .listed = true,
      .help = "with --text or --words: other texts that it is told from, repeatable",
      .more = "See explain --among."},
     {.name = "layer",

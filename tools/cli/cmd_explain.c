@@ -97,13 +97,15 @@ static const struct option options[] = {
      .kind = OPTION_LIST,
      AT(among),
      .value = "TEXT|@FILE",
+     .listed = true,
      .help = "with --text: other texts that it is told from, repeatable",
      .more =
          "For methods that compare texts (surgery, clip-es, and maskclip with denoise or smooth): "
          "what else may be\n"
-         "in the picture, or behind things. A file has one text a line. Default: surgery and "
-         "clip-es tell the\n"
-         "text from the empty one."},
+         "in the picture, or behind things. A file has one text a line; @@x is the text @x. "
+         "Default: "
+         "surgery and\n"
+         "clip-es tell the text from the empty one."},
     {.name = "vector",
      .kind = OPTION_TEXT,
      AT(vector),

@@ -36,6 +36,20 @@ const char *last_part(const char *path)
     return last;
 }
 
+bool is_list(const struct option *option, const char *value)
+{
+    return option->listed && value && value[0] == '@' && value[1] && value[1] != '@';
+}
+
+char *text_as_value(const struct option *option, const char *text)
+{
+    const size_t size = strlen(text) + 2;
+    char *value = malloc(size);
+    if (value) /* @ alone is the text @ */
+        snprintf(value, size, "%s%s", option->listed && text[0] == '@' && text[1] ? "@" : "", text);
+    return value;
+}
+
 /* ------------------------------------------------------------------ the line --------------- */
 
 /* Text that grows. */
@@ -125,6 +139,8 @@ static void put_option(struct line *line, const struct word *word)
         return;
     if (o->path)
         put_path(line, "", word->value);
+    else if (is_list(o, word->value))
+        put_path(line, last_part(word->value + 1)[0] == '@' ? "@./" : "@", word->value + 1);
     else
         put_word(line, "", word->value, strlen(word->value));
 }

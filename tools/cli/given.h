@@ -34,6 +34,12 @@ struct change {
     const char *picture; /* in place of all pictures; NULL: these */
     int target;          /* one more class; -1: none */
 };
+/* Whether the value is @FILE to the option; false where it has none. */
+bool is_list(const struct option *option, const char *value);
+/* How a command line says a text to an option that knows @FILE: a text @x is @@x there. To be
+ * freed; NULL without memory. */
+char *text_as_value(const struct option *option, const char *text);
+
 /* To be freed; NULL without memory. */
 char *given_line(const struct given *given, const char *command, const struct change *change);
 

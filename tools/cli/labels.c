@@ -285,12 +285,13 @@ static int gather_among(struct list *out, const struct list *words)
     int status = DONE;
     for (int i = 0; i < words->count && status == DONE; i++) {
         const char *word = words->items[i];
-        if (word[0] == '@' && word[1])
+        const bool marked = word[0] == '@' && word[1], doubled = marked && word[1] == '@';
+        if (marked && !doubled)
             status = lines_of(out, word + 1);
         else if (!word[strspn(word, blanks)])
             status = wrong_usage("--among: a text is empty");
         else
-            status = list_add(out, word, strlen(word)) ? DONE : no_memory();
+            status = list_add(out, word + doubled, strlen(word + doubled)) ? DONE : no_memory();
     }
     if (status == DONE && out->count == 0)
         return wrong_usage("--among %s: there are no texts in it", words->items[0]);

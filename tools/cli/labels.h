@@ -70,9 +70,9 @@ void warn_of_cuts(const struct session *session, const struct common *common,
 int classes_of(const struct session *session);
 bool has_probabilities(const struct session *session);
 
-/* session->among: the texts of --among, and of files that stand there as @FILE, one a line. For a
- * session whose text tower is open; nothing if there are no words. digest: of what their vectors
- * depend on; NULL: not wanted. Complains; an exit status. */
+/* session->among: the texts of --among, and of files that stand there as @FILE, one a line; @@x is
+ * the text @x. For a session whose text tower is open; nothing if there are no words. digest: of
+ * what their vectors depend on; NULL: not wanted. Complains; an exit status. */
 int among_open(struct session *session, const struct common *common, const struct list *words,
                char *digest);
 

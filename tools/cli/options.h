@@ -42,6 +42,8 @@ struct option {
     const char *const *choices; /* ended by NULL                                          */
     bool path;                  /* the value is one of a file or a folder                 */
     bool zero;                  /* of bytes: none is a number of bytes, too               */
+    bool listed;                /* of texts: @FILE stands for a file's lines, and @@x is the
+                                   text @x                                                */
 };
 
 struct size {

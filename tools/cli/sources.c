@@ -149,13 +149,14 @@ static void add_place(struct sources *s, const char *path)
         add_folder(s, path, is_of_folder);
 }
 
-/* Of @LIST, in place of a picture or as an option's value. */
+/* Of @LIST, in place of a picture or as the value of an option that has such. */
 static void add_lists(struct sources *s, const struct given *given)
 {
     for (int i = 0; given && i < given->count; i++) {
-        const char *word = given->words[i].value;
-        if (word && word[0] == '@')
-            add(s, word + 1, list);
+        const struct word *word = &given->words[i];
+        if (word->option ? is_list(word->option, word->value)
+                         : word->value && word->value[0] == '@')
+            add(s, word->value + 1, list);
     }
 }
 

@@ -89,6 +89,7 @@ static const struct option options[] = {
      .kind = OPTION_LIST,
      AT(among),
      .value = "TEXT|@FILE",
+     .listed = true,
      .help = "with --why: other texts that the text is told from, repeatable",
      .more =
          "For methods that compare texts (surgery, clip-es, maskclip). See explain --among. The "

@@ -197,6 +197,17 @@ static const char *keep_word(struct ask *ask, const char *text)
                                                      : NULL;
 }
 
+/* For the line on the page: a client's text names no file, whatever it looks like. */
+static bool give_value(struct ask *ask, const struct option *o, const char *value)
+{
+    char *shown = text_as_value(o, value);
+    const bool kept = shown && list_add(&ask->shown, shown, strlen(shown));
+    free(shown);
+    return kept &&
+           given_add(&ask->given, o,
+                     o->kind == OPTION_FLAG ? NULL : ask->shown.items[ask->shown.count - 1]);
+}
+
 /* A text of embed, which the command line has not. */
 static bool store_text(struct ask *ask, const char *text, struct problem *why)
 {
@@ -225,8 +236,7 @@ static bool store_field(struct ask *ask, const struct field *field, struct probl
         return refuse(why, 400, "bad_option", NULL, "%s is a flag, it takes true or false", name);
     if (flag == 0)
         return true;
-    if (ask->verb == VERB_EXPLAIN && settings == ask->explain &&
-        !given_add(&ask->given, o, o->kind == OPTION_FLAG ? NULL : value))
+    if (ask->verb == VERB_EXPLAIN && settings == ask->explain && !give_value(ask, o, value))
         return refuse(why, 503, "no_memory", NULL, "no memory");
     char *said;
     size_t length;
@@ -576,6 +586,7 @@ void ask_free(struct ask *ask)
     labels_wanted_free(&ask->among);
     list_free(&ask->texts);
     list_free(&ask->words);
+    list_free(&ask->shown);
     text_free(&ask->canonical);
     free(ask);
 }

@@ -10,6 +10,7 @@ struct ask {
     enum verb verb;
     enum form form;
     struct list words;  /* the client's, in turn names and values; settings point into them */
+    struct list shown;  /* values as the command line says them; given points into them */
     struct given given; /* the same as a command line, for a page */
     void *answers;      /* settings of classify, or of embed */
     void *explain;      /* a struct explain_settings; NULL: of another verb */
