@@ -11,7 +11,7 @@ awk 'length > 100 { exit 1 }' "$out" || fail "the list is wider than 100 columns
 methods=$(($(grep -c '^[a-z]' "$out") - 1)) # what is wrapped goes on behind blanks
 right methods --json
 out_lines "$methods"
-out_has '^\{"name":"rollout","summary":".*","cost":".*","reference":".*","uses_target":(true|false),"options":\[\{"key":".*\],"is_signed":(true|false),"on_pixels":(true|false),"channels":0\}$'
+out_has '^\{"name":"rollout","summary":".*","cost":".*","reference":".*","uses_target":(true|false),"options":\[\{"key":".*\],"is_signed":(true|false),"on_pixels":(true|false),"channels":0,"among":false\}$'
 right methods rollout
 out_has '^rollout$'
 out_has '^    cost +1 forward$'

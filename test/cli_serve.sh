@@ -117,6 +117,7 @@ start -m first=$model -m clip=$models/clip-hf --grace 0 --async-cost 100000 --ve
 is 200 GET /
 has 'text/html'
 has "Content-Security-Policy: default-src 'none'; script-src 'sha256-"
+has '<textarea id="among"'
 lacks 'http://'
 is 200 GET /openapi.json
 has '"openapi"'
@@ -142,6 +143,7 @@ is 200 GET /v1/models
 has '"first","clip"'
 is 200 GET /v1/methods
 has '"name":"rollout"'
+[ "$(grep -o '"among":true' "$out" | wc -l)" = "$("$program" methods --json | grep -c '"among":true')" ] || fail "other methods compare texts"
 is 404 GET /v1
 is 404 GET /v1/models/
 is 405 GET /v1/classify

@@ -112,6 +112,29 @@ def check_a_text_is_looked_for(lab):
         assert report.locator(".sentence .words").first.text_content() == "a red circle"
 
 
+def check_a_text_is_told_from_others(lab):
+    with served(lab, "--label", "a red circle") as address:
+        with opened(lab, address, locale="zh-CN") as page:
+            page.locator("#text-row:not([hidden])").wait_for()
+            assert page.locator("#among-row").is_hidden()  # legrad compares no texts
+            page.select_option("#method", "surgery")
+            assert page.inner_text("label[for=among]") == "与哪些文字区分：每行一条（可留空）"
+            page.click("#language")
+            assert page.inner_text("label[for=among]").startswith("Told from: other texts")
+            page.set_input_files("#image", str(PICTURE))
+            page.fill("#text", "a red circle")
+            page.fill("#among", "a blue star\n\n  @home, sweet home \n")
+            page.click("#go")
+            line = report_of(page).content()
+            assert "--among 'a blue star' --among '@@home, sweet home' " in line, line[:2000]
+            page.fill("#among", "")
+            page.click("#go")
+            page.locator("#status[data-word=done]").wait_for()
+            assert "--among" not in report_of(page).content()
+            page.select_option("#method", "legrad")
+            assert page.locator("#among-row").is_hidden()
+
+
 def check_nothing_chosen_and_no_picture(lab):
     with served(lab) as address:
         with opened(lab, address) as page:

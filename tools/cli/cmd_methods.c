@@ -20,7 +20,7 @@ static const struct option options[] = {
      .help = "one JSON object per method, one per line",
      .more = "{\"name\",\"summary\",\"cost\",\"reference\",\"uses_target\",\"options\":[{\"key\","
              "\"default\",\"values\",\n"
-             "\"help\"}],\"is_signed\",\"on_pixels\",\"channels\"}"},
+             "\"help\"}],\"is_signed\",\"on_pixels\",\"channels\",\"among\"}"},
 };
 
 static void print_json(const vitx_method_info *m)
@@ -45,8 +45,9 @@ static void print_json(const vitx_method_info *m)
         json_text(m->options[i].help);
         printf("}");
     }
-    printf("],\"is_signed\":%s,\"on_pixels\":%s,\"channels\":%d}\n",
-           m->is_signed ? "true" : "false", m->on_pixels ? "true" : "false", m->channels);
+    printf("],\"is_signed\":%s,\"on_pixels\":%s,\"channels\":%d,\"among\":%s}\n",
+           m->is_signed ? "true" : "false", m->on_pixels ? "true" : "false", m->channels,
+           m->among ? "true" : "false");
 }
 
 enum { LIST_WIDTH = 100 }; /* where there is no terminal */
@@ -111,10 +112,11 @@ static void print_long(const vitx_method_info *m)
         {"values", m->channels    ? "colours: several numbers per patch"
                    : m->is_signed ? "signed: above 0 speaks for the target, below against it"
                                   : "the larger, the more it matters"},
-        {"map", m->on_pixels ? "on the pixels of the model's input" : "on the grid of patches"}};
+        {"map", m->on_pixels ? "on the pixels of the model's input" : "on the grid of patches"},
+        {"texts", m->among ? "compared: --among names others that a text is told from" : NULL}};
     printf("%s\n", m->name);
     put_wrapped(text_or(m->summary, ""), 4, 0);
-    for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
+    for (size_t i = 0; i < sizeof facts / sizeof facts[0] && facts[i][1]; i++)
         put_wrapped(facts[i][1], FACT, printf("    %-9s  ", facts[i][0]));
     for (int i = 0; i < m->option_count; i++) {
         const vitx_method_option *o = &m->options[i];

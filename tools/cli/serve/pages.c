@@ -69,8 +69,9 @@ static void put_method(struct text *text, const vitx_method_info *m)
     text_json(text, m->reference);
     text_format(text, ",\"uses_target\":%s,\"options\":[", m->uses_target ? "true" : "false");
     put_options(text, m);
-    text_format(text, "],\"is_signed\":%s,\"on_pixels\":%s,\"channels\":%d}",
-                m->is_signed ? "true" : "false", m->on_pixels ? "true" : "false", m->channels);
+    text_format(text, "],\"is_signed\":%s,\"on_pixels\":%s,\"channels\":%d,\"among\":%s}",
+                m->is_signed ? "true" : "false", m->on_pixels ? "true" : "false", m->channels,
+                m->among ? "true" : "false");
 }
 
 void answer_methods(struct exchange *x)

@@ -9,8 +9,9 @@ const say = (word, failed) => {
   $("status").classList.toggle("failed", Boolean(failed));
   $("status").dataset.word = word && words[language][word] ? word : "";
 };
+const chosen = () => methods.find((m) => m.name === $("method").value);
 const about = () => {
-  const method = methods.find((m) => m.name === $("method").value);
+  const method = chosen();
   $("about").textContent = method
     ? method.summary + ". " + words[language].cost + ": " + method.cost + "." : "";
 };
@@ -33,16 +34,29 @@ const fill = (select, names) => {
   if (names.includes(before))
     select.value = before;
 };
-/* A class, or a text: what the chosen model takes. */
+/* A class, or a text: what the chosen model takes; and other texts, if the method compares them. */
 const aim = () => {
   const model = models.find((m) => m.name === $("models").value);
   $("text-row").hidden = !(model && model.texts);
+  $("among-row").hidden = $("text-row").hidden || !(chosen() && chosen().among);
   $("target-row").hidden = Boolean(model && model.embeds);
 };
 /* Fields that say nothing are not sent. */
 const leaveOut = () => {
   for (const name of ["text", "target"])
     $(name).disabled = $(name + "-row").hidden || !$(name).value.trim();
+};
+/* Each line of the other texts is a field of its own. */
+const sayOthers = () => {
+  for (const old of document.querySelectorAll("[name=among]"))
+    old.remove();
+  if ($("among-row").hidden)
+    return;
+  for (const line of $("among").value.split("\n").filter((text) => text.trim())) {
+    const field = document.createElement("input");
+    Object.assign(field, {type: "hidden", name: "among", value: line.trim()});
+    $("form").append(field);
+  }
 };
 const load = async () => {
   try {
@@ -101,6 +115,7 @@ const save = async () => {
 };
 $("form").addEventListener("submit", (event) => {
   leaveOut();
+  sayOthers();
   setTimeout(() => { $("text").disabled = $("target").disabled = false; });
   if (!$("image").files.length) {
     event.preventDefault();
@@ -127,7 +142,10 @@ $("report").addEventListener("load", () => {
   $("report").scrollIntoView();
 });
 $("image").addEventListener("change", show);
-$("method").addEventListener("change", about);
+$("method").addEventListener("change", () => {
+  aim();
+  about();
+});
 $("models").addEventListener("change", aim);
 $("key").addEventListener("change", load);
 $("language").addEventListener("click", () => {
