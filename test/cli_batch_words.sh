@@ -277,7 +277,7 @@ wrong "--among is for --do explain" "${b[@]}" --among cat in
 wrong "--among is for --text" "${b[@]}" --method surgery --like in/one.png --among cat in -m "$pair"
 wrong "without --versus" "${b[@]}" --method surgery --text cat --versus cow --among dog in
 wrong "legrad compares no texts" "${b[@]}" --method legrad --text cat --among @none.txt in
-wrong "no text to be told from" "${b[@]}" --method surgery --text cat --among cat in
+wrong "surgery: no text to be told from is another than \"cat\": see --among" "${b[@]}" --method surgery --text cat --among cat in
 wrong "a text is empty" "${b[@]}" --method surgery --text cat --among ' ' in
 wrong "none.txt" "${b[@]}" --method surgery --text cat --among @none.txt in
 wrong "--text: the model has classes" "${b[@]}" -m "$model" --method legrad --text cat in

@@ -348,9 +348,9 @@ for map in "$folder"/among/*.json; do
 done
 right "${text[@]}" --text 狗 --top 1 --why "$folder/among.html" --method surgery --among dog "$photos"
 grep -aq 'vitx-cli explain .*--among dog' "$folder/among.html" || fail "another line"
-wrong "legrad compares no texts" "${text[@]}" --text 狗 --why "$folder/{image}.png" --among dog "$photos"
+wrong "--among: legrad, the default method, compares no texts; take --method" "${text[@]}" --text 狗 --why "$folder/{image}.png" --among dog "$photos"
 wrong "without --versus" "${text[@]}" --text 狗 --versus a --why "$folder/{image}.png" --method surgery --among dog "$photos"
-wrong "no text to be told from" "${text[@]}" --text 狗 --why "$folder/{image}.png" --method surgery --among 狗 "$photos"
+wrong "surgery: no text to be told from is another than \"狗\": see --among" "${text[@]}" --text 狗 --why "$folder/{image}.png" --method surgery --among 狗 "$photos"
 cp "$folder/others.txt" "$folder/others.json"
 wrong "would replace the list" "${text[@]}" --text 狗 --top 1 --why "$folder/others.json" --method surgery --among "@$folder/others.json" "$photos"
 run "${text[@]}" --text 狗 --why "$folder/{image}.png" --method surgery --among "@$folder/none.txt" "$photos"

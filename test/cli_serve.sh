@@ -510,7 +510,7 @@ same_text 'text=a+red+car&set=correction=0.5' --text 'a red car' --set correctio
 is 400 POST '/v1/explain?model=words&method=legrad&unit=3&set=correction=0.5' $picture
 has 'there is no text tower'
 is 400 POST '/v1/explain?model=words&method=maskclip&text=a+cat&set=smooth=1' $picture
-has 'no texts to be told from are given'
+has 'no texts to be told from are given: see among"'
 same_text "text=$dog&versus=a+cat&score=dot" --text 一只狗 --versus 'a cat' --score dot
 method=surgery
 same_text "text=$dog&among=a+cat&among=sky" --text 一只狗 --among 'a cat' --among sky
@@ -520,6 +520,10 @@ same_text "text=$dog&among=a+cat&set.denoise=0.1" --text 一只狗 --among 'a ca
 # A server reads no file, whatever a text looks like.
 is 400 POST "/v1/explain?model=words&method=surgery&text=$dog&among=$dog&among=$dog" $picture
 has 'no text to be told from is another than'
+is 422 POST "/v1/explain?model=words&method=surgery&text=cat&among=Cat" $picture
+has 'surgery: no text to be told from is another than \"cat\": see among"'
+is 400 POST "/v1/explain?model=words&text=$dog&among=sky" $picture
+has 'among: legrad, the default method, compares no texts; take method'
 is 200 POST "/v1/explain?model=words&method=surgery&text=$dog&among=@/nowhere" $picture
 has '"among":1'
 is 400 POST "/v1/explain?model=words&method=legrad&text=$dog&among=sky" $picture

@@ -207,7 +207,7 @@ cmp -s "$folder/refined.json" "$folder/plain.json" && fail "denoise and smooth c
 run explain -m "$clip" --method maskclip --text cat --among "@$folder/behind.txt" --set denoise=1 -o "$folder/refined.json" $picture
 gives 0
 err_has "nothing in the picture speaks for the text rather than for the others that it is told from"
-wrong "no texts to be told from are given" explain -m "$clip" --method maskclip --text cat --set denoise=0.5 -o "$folder/x.png" $picture
+wrong "no texts to be told from are given: see --among" explain -m "$clip" --method maskclip --text cat --set denoise=0.5 -o "$folder/x.png" $picture
 wrong "maskclip: keys=patches is for smooth" explain -m "$clip" --method maskclip --text cat --set keys=patches -o "$folder/x.png" $picture
 wrong "the score is another" explain -m "$clip" --method maskclip --text cat --score dot --among dog --set smooth=1 -o "$folder/x.png" $picture
 right explain -m "$clip" --method legrad --text cat --set correction=0.5 -o "$folder/corrected.json" $picture
@@ -218,10 +218,16 @@ right explain -m $words/siglip --method legrad --text cat --set norm=drop --set 
 wrong "--among: gradcam compares no texts; take --method maskclip, surgery or clip-es" "${e[@]}" --text cat --among "@$folder/none.txt" -o "$folder/x.png" $picture
 wrong "gradcam, rollout and legrad compare no texts" "${e[@]}" --method rollout,legrad --text cat --among dog -o "$folder/x.png" $picture
 wrong "without --versus" explain -m "$clip" --method surgery --text cat --versus cow --among dog -o "$folder/x.png" $picture
-wrong "no text to be told from" explain -m "$clip" --method surgery --text cat --among cat -o "$folder/x.png" $picture
+wrong 'surgery: no text to be told from is another than "cat": see --among' explain -m "$clip" --method surgery --text cat --among cat -o "$folder/x.png" $picture
+long=$(yes 'a long text' | head -40 | tr '\n' ' ')
+run explain -m "$clip" --method surgery --text cat --among "$long" -o "$folder/x.png" $picture
+gives 0
+err_has "1 of the texts of --among are longer than the text tower reads, and were cut"
+rm "$folder/x.png"
 seq 10001 > "$folder/numbers.txt"
 wrong "10001 texts to be told from, at most 10000" explain -m "$clip" --method surgery --text cat --among "@$folder/numbers.txt" -o "$folder/x.png" $picture
-wrong "no text to be told from" explain -m "$clip" --method surgery --text cat --among Cat -o "$folder/x.png" $picture
+# the last word of the message is the option, whatever the text is
+wrong 'surgery: no text to be told from is another than "among": see --among' explain -m "$clip" --method surgery --text among --among Among -o "$folder/x.png" $picture
 wrong "would replace the list" explain -m "$clip" --method surgery --text cat --among "@$folder/behind.txt" -o "$folder/behind.txt" --format json $picture
 printf '%s\n' "$picture" >"$folder/list.json"
 wrong "would replace the list" "${e[@]}" --text cat -o "$folder/list.json" "@$folder/list.json"

@@ -505,7 +505,7 @@ START_TEST(too_many_texts_are_refused)
     expect_too_much(VERB_EMBED, texts, TEXTS_MOST + 1, "17 texts");
     free(texts);
     struct field *others = many("among", LABELS_MOST + 1, "text", "a");
-    expect_too_much(VERB_EXPLAIN, others, LABELS_MOST + 2, "1001 texts to be told from");
+    expect_too_much(VERB_EXPLAIN, others, LABELS_MOST + 2, "among: 1001 texts to be told from");
     free(others);
     struct field *options = many("unit", 64, "text", "a");
     expect_too_much(VERB_EXPLAIN, options, 65, "more than 64 options");

@@ -1098,7 +1098,8 @@ START_TEST(test_words__bad_texts_to_be_told_from)
     o.among = foreign;
     refuse_map(&p, &o, "told from have 32 numbers, the model's outputs are 24");
     o.among = same;
-    refuse_map(&p, &o, "no text to be told from is another than \"a cat\"");
+    refuse_map(&p, &o, "surgery: no text to be told from is another than \"a cat\": see among");
+    ck_assert_str_eq(vitx_last_error_field(), "among");
     o.among = set;
     o.versus_text = "a dog";
     refuse_map(&p, &o, "with a text to set against");

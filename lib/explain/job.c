@@ -89,8 +89,8 @@ static int check_method(const vx_method *method, const vitx_explain_opts *opts)
     if (opts->basis && method->channels == 0)
         return vx_fail(VITX_INVALID, "method %s takes no basis", method->name);
     if ((opts->among || opts->among_later) && !method->among)
-        return vx_fail(VITX_INVALID, "method %s compares no texts: it takes none to be told from",
-                       method->name);
+        return vx_fail_field(VITX_INVALID, "among",
+                             "method %s compares no texts: it takes no among", method->name);
     if (!method->uses_query && opts->query != VITX_AUTO)
         return vx_fail(VITX_INVALID, "method %s takes no query", method->name);
     return VITX_OK;

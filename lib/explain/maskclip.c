@@ -36,15 +36,16 @@ typedef struct settings {
 
 static int check_among(const vx_job *job)
 {
+    static const char compares[] = "compares the cosines of a text and others";
     const settings *set = job->settings;
-    const bool others = job->similarity.among || job->opts.among_later;
-    const char *const missing = !others ? "no texts to be told from are given"
-                                : job->score != VITX_SCORE_COSINE ? "the score is another"
-                                                                  : NULL;
-    return missing ? vx_fail(VITX_INVALID,
-                             "maskclip: %s compares the cosines of a text and others, and %s",
-                             set->denoise > 0 ? "denoise" : "smooth", missing)
-                   : VITX_OK;
+    const char *const which = set->denoise > 0 ? "denoise" : "smooth";
+    if (!job->similarity.among && !job->opts.among_later)
+        return vx_fail_field(VITX_INVALID, "among",
+                             "maskclip: %s %s, and no texts to be told from are given: see among",
+                             which, compares);
+    if (job->score != VITX_SCORE_COSINE)
+        return vx_fail(VITX_INVALID, "maskclip: %s %s, and the score is another", which, compares);
+    return VITX_OK;
 }
 
 static int read_settings(settings *set, vx_job *job)

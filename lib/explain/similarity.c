@@ -25,8 +25,9 @@ static int check_texts(const vitx_explain_opts *o)
     if (o->versus_text && !o->text)
         return vx_fail(VITX_INVALID, "a text to set against is given without a text");
     if (o->among && (!o->text || o->versus_text))
-        return vx_fail(VITX_INVALID, "texts to be told from are given %s",
-                       o->text ? "with a text to set against" : "without a text");
+        return vx_fail_field(VITX_INVALID, "among",
+                             "%s: texts to be told from are given %s: see among", o->method,
+                             o->text ? "with a text to set against" : "without a text");
     if (o->among_later && !(o->vector && o->texts))
         return vx_fail(VITX_INVALID, "among_later is for a vector beside a text tower");
     return VITX_OK;
@@ -35,13 +36,14 @@ static int check_texts(const vitx_explain_opts *o)
 static int check_among(const vitx_label_set *set, int count)
 {
     if (set && set->info.units != count)
-        return vx_fail(VITX_INVALID,
-                       "the vectors of the texts to be told from have %d numbers, the model's "
-                       "outputs are %d",
-                       set->info.units, count);
+        return vx_fail_field(VITX_INVALID, "among",
+                             "the vectors of the texts to be told from have %d numbers, the "
+                             "model's outputs are %d: see among",
+                             set->info.units, count);
     if (set && set->info.count > MOST_AMONG)
-        return vx_fail(VITX_INVALID, "%d texts to be told from: at most %d are accepted",
-                       set->info.count, MOST_AMONG);
+        return vx_fail_field(VITX_INVALID, "among",
+                             "%d texts to be told from, at most %d are accepted: see among",
+                             set->info.count, MOST_AMONG);
     return VITX_OK;
 }
 
@@ -128,9 +130,11 @@ static int set_others(vx_similarity *d, const vitx_explain_opts *o, int count)
         if (strcmp(o->among->labels[i], o->text) != 0 && !is_same(other, d->vector, count))
             memcpy(to + (size_t)d->other_count++ * units, other, units * sizeof *to);
     }
-    return d->other_count ? VITX_OK
-                          : vx_fail(VITX_INVALID,
-                                    "no text to be told from is another than \"%.60s\"", o->text);
+    return d->other_count
+               ? VITX_OK
+               : vx_fail_field(VITX_INVALID, "among",
+                               "%s: no text to be told from is another than \"%.60s\": see among",
+                               o->method, o->text);
 }
 
 /* The text's vector, or what it has more than that of the text set against it. */

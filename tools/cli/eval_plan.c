@@ -312,7 +312,7 @@ int eval_plan_create(struct eval_plan *plan)
         return wrong_usage("--among and --among-things: one of them");
     int status = choose_methods(&plan->method_names, &plan->settings->methods);
     if (status == DONE && (o->among.count || o->among_things))
-        status = check_among(&o->methods);
+        status = check_among(&o->methods, false);
     if (status == DONE)
         status = leave_colours(plan);
     if (status == DONE)

@@ -31,6 +31,7 @@ struct explain_settings {
     int components;      /* 0: not given */
     double mask;         /* percent; 0: none */
     bool colorbar, json, skip_existing, flip, together;
+    bool by_default; /* the method is one that nobody named */
 };
 
 /* What the first and the last colour of all maps of a method mean; known if low < high. */

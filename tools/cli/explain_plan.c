@@ -87,7 +87,7 @@ int explain_check(const struct explain_settings *o, int files)
         return wrong_usage("--versus is for --score difference, and for --text");
     if (o->among.count && (!o->texts.count || o->versus))
         return wrong_usage("--among is for --text, without --versus");
-    const int status = o->among.count ? check_among(&o->methods) : DONE;
+    const int status = o->among.count ? check_among(&o->methods, o->by_default) : DONE;
     if (status != DONE)
         return status;
     const struct direction_words words = words_of(o);

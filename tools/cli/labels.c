@@ -271,13 +271,12 @@ int labels_create(vitx_label_set **out, vitx_texts *texts, const struct list *la
                                  &opts);
 }
 
-static void warn_of_cut_sentences(const vitx_label_set *set, const struct common *common)
+static void warn_of_cut(const vitx_label_set *set, const struct common *common, const char *what)
 {
     vitx_label_set_info info = VITX_LABEL_SET_INFO_INIT;
     if (!common->quiet && vitx_label_set_get_info(&info, set) == VITX_OK && info.cut)
-        complain("warning",
-                 "%d of the sentences are longer than the text tower reads, and were cut",
-                 info.cut);
+        complain("warning", "%d of the %s are longer than the text tower reads, and were cut",
+                 info.cut, what);
 }
 
 static int gather_among(struct list *out, const struct list *words)
@@ -317,7 +316,7 @@ int among_open(struct session *session, const struct common *common, const struc
     if (code != VITX_OK)
         return refused(code, session->path);
     if (status == DONE)
-        warn_of_cut_sentences(session->among, common);
+        warn_of_cut(session->among, common, "texts of --among");
     return status;
 }
 
@@ -329,7 +328,7 @@ static int create(struct session *session, const struct common *common, const st
     free(cache);
     if (code != VITX_OK)
         return refused(code, session->path);
-    warn_of_cut_sentences(session->labels, common);
+    warn_of_cut(session->labels, common, "sentences");
     return DONE;
 }
 

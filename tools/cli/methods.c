@@ -97,7 +97,7 @@ void warn_of_nothing(const vitx_map_info *map, const char *picture, const char *
     if (map->among > 0)
         complain("warning",
                  "%s: %s: nothing in the picture speaks for the text rather than for the %s told "
-                 "from, %s",
+                 "from (--among), %s",
                  picture, map->method, map->among > 1 ? "others that it is" : "other that it is",
                  so);
     else if (map->score == VITX_SCORE_COSINE && map->forwards == 0 && map->value > 0)
@@ -177,7 +177,7 @@ static void put_names(struct text *out, const struct list *names, const char *la
                                             : "");
 }
 
-static int refuse_among(const struct list *methods)
+static int refuse_among(const struct list *methods, bool by_default)
 {
     vitx_method_info m = VITX_METHOD_INFO_INIT;
     struct list others = {0};
@@ -190,7 +190,8 @@ static int refuse_among(const struct list *methods)
     put_names(&able, &others, " or ");
     int status = SOME_FAILED;
     if (added && !unable.failed && !able.failed)
-        status = wrong_usage("--among: %s compare%s no texts; take --method %s", unable.data,
+        status = wrong_usage("--among: %s%s compare%s no texts; take --method %s", unable.data,
+                             by_default ? ", the default method," : "",
                              methods->count == 1 ? "s" : "", able.data);
     else
         complain(NULL, "no memory");
@@ -200,7 +201,7 @@ static int refuse_among(const struct list *methods)
     return status;
 }
 
-int check_among(const struct list *asked)
+int check_among(const struct list *asked, bool by_default)
 {
     struct list methods = {0};
     int status = choose_methods(&methods, asked);
@@ -208,7 +209,7 @@ int check_among(const struct list *asked)
     for (int i = 0; i < methods.count; i++)
         used = used || compares(methods.items[i]);
     if (status == DONE && !used)
-        status = refuse_among(&methods);
+        status = refuse_among(&methods, by_default);
     list_free(&methods);
     return status;
 }

@@ -39,9 +39,9 @@ int check_set(const struct list *set);
  * that none has is wrong usage. The texts lie in *kept, to be freed with the opts, where each of
  * them has room for one more. */
 int give_set(vitx_explain_opts *opts, int count, const struct list *set, const char ***kept);
-/* That one of the methods that --method names compares texts, as --among needs. No model is needed:
- * it is asked before the texts are run. */
-int check_among(const struct list *asked);
+/* That one of the methods that --method names compares texts, as --among needs; by_default: nobody
+ * named it. No model is needed: it is asked before the texts are run. */
+int check_among(const struct list *asked, bool by_default);
 /* Gives the texts of --among to those of opts whose methods compare texts. */
 void give_among(vitx_explain_opts *opts, int count, const vitx_label_set *among);
 /* Tells them that such texts will come, where vectors stand for texts. */

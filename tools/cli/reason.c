@@ -21,6 +21,7 @@ static const char *option_of(const char *field)
                                            {"weights_key", "--weights-key"},
                                            {"score", "--score"},
                                            {"fit", "--fit"},
+                                           {"among", "--among"},
                                            {"vector", "--vector or --like"}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
         if (strcmp(pairs[i][0], field) == 0)

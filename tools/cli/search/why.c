@@ -51,7 +51,8 @@ static void settle(struct why *w, const struct search_settings *o)
     w->settings.common.quiet = o->common.quiet || o->json;
     if (w->text)
         w->settings.texts = (struct list){&w->text, 1};
-    if (o->methods.count == 0)
+    w->settings.by_default = o->methods.count == 0;
+    if (w->settings.by_default)
         w->settings.methods = (struct list){default_method, 1};
 }
 

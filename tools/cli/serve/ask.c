@@ -253,8 +253,9 @@ static bool store_field(struct ask *ask, const struct field *field, struct probl
 
 /* The same in any run: forwards of a plan, before there is a picture. Each rank counts as a class
  * of its own. */
-static bool count_forwards(int64_t *forwards, const struct explain_plan *plan, struct problem *why)
+static bool count_forwards(int64_t *forwards, const struct ask *ask, struct problem *why)
 {
+    const struct explain_plan *plan = &ask->plan;
     const struct session *s = plan->session;
     vitx_explain_opts *opts = calloc((size_t)plan->opts_count, sizeof *opts);
     if (!opts)
@@ -273,8 +274,9 @@ static bool count_forwards(int64_t *forwards, const struct explain_plan *plan, s
     free(opts);
     if (code == VITX_OK)
         return true;
-    return refuse(why, code == VITX_INVALID ? 400 : 422,
-                  code == VITX_UNSUPPORTED ? "unsupported" : "bad_option", NULL, "%s", reason());
+    return refuse_as_said(why, code == VITX_INVALID ? 400 : 422,
+                          code == VITX_UNSUPPORTED ? "unsupported" : "bad_option", reason(),
+                          ask->model);
 }
 
 /* The first of the methods that say why, and which explain any class, that knows the model. */
@@ -318,6 +320,7 @@ static bool choose_method(struct ask *ask)
 {
     struct explain_settings *o = ask->explain;
     const char *name = default_method(ask);
+    o->by_default = true;
     return list_add(&o->methods, name, strlen(name)) &&
            given_add(&ask->given, option_find(&cmd_explain, "method"), name);
 }
@@ -374,7 +377,7 @@ static bool check_counts(const struct ask *ask, struct problem *why)
 static bool price(struct ask *ask, struct problem *why)
 {
     int64_t forwards = 0;
-    if (!count_forwards(&forwards, &ask->plan, why))
+    if (!count_forwards(&forwards, ask, why))
         return false;
     const struct explain_settings *o = ask->explain;
     const bool page = ask->form == FORM_HTML, texts = o->texts.count > 0;

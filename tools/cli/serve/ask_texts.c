@@ -107,7 +107,7 @@ static bool check_others(const struct ask *ask, struct problem *why)
     const struct explain_settings *o = ask->explain;
     if (o->among.count > LABELS_MOST)
         return refuse(why, 422, "too_many_texts", NULL,
-                      "%d texts to be told from, a request may have %d", o->among.count,
+                      "among: %d texts to be told from, a request may have %d", o->among.count,
                       LABELS_MOST);
     for (int i = 0; i < o->texts.count; i++)
         if (is_alone(&o->among, o->texts.items[i]))
