@@ -41,6 +41,30 @@ as_classify() {
     cmp -s first second || fail "other answers than classify's: $(head -1 first second)"
 }
 
+# reads ARGUMENT...: a run, and $count, the bytes that it reads: a process has those of its children that have ended
+reads() {
+    local before
+    before=$(sed -n 's/^rchar: //p' "/proc/$$/io")
+    run "$@"
+    gives 0
+    count=$(($(sed -n 's/^rchar: //p' "/proc/$$/io") - before))
+}
+check "the weights are read for their digest once, though two towers lie in them"
+if [ -r "/proc/$$/io" ]; then
+    clip=(-m "$words/clip") picture=$scenes/two.png
+    reads embed "${clip[@]}" -o one.npy "$picture" && tower=-$count
+    reads classify "${clip[@]}" --label cat "$picture" && tower=$((tower + count))
+    reads batch "${clip[@]}" --out read.alone "$picture" && alone=$count
+    for more in '--label cat' '--do embed --do explain --method legrad --text dog'; do
+        # shellcheck disable=SC2086 # several words
+        reads batch "${clip[@]}" --out "read.${more##* }" $more "$picture"
+        [ $((count - alone - tower)) -lt $(($(stat -c %s "$words/clip/model.safetensors") / 2)) ] ||
+            fail "$more: $count bytes, $alone without texts, $tower of them to open the text tower"
+    done
+else
+    echo "cli_batch_words: no /proc/$$/io: what is read is not counted"
+fi
+
 check "labels are those of classify"
 batch --out labels "${labels[@]}" in
 gives 0

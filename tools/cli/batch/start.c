@@ -155,13 +155,23 @@ static int open_among(struct run *run, const struct common *each)
     return status;
 }
 
+/* The digest of the weights, which the plan needs. A text tower that lies in the same files takes
+ * it over if it is known by then, and does not read them for it once more. */
+static int know_weights(const struct run *run)
+{
+    char digest[VITX_DIGEST_TEXT];
+    const int code = vitx_model_digest(digest, run->session.model);
+    return code == VITX_OK ? DONE : refused(code, run->session.path);
+}
+
 /* Classes that are texts, and texts that are explained. */
 static int open_texts(struct run *run)
 {
     const struct common each = common_of(run);
     const bool texts = run->settings->explain.texts.count && run->session.info.units;
-    int status = DONE;
-    if (labels_asked(&run->session, &each))
+    const bool labels = labels_asked(&run->session, &each);
+    int status = labels || texts ? know_weights(run) : DONE;
+    if (status == DONE && labels)
         status = labels_open_watched(&run->session, &each, run->labels);
     if (status == DONE && texts)
         status = texts_open(&run->session, &each);
