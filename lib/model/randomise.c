@@ -49,7 +49,7 @@ static void draw_rows(const randomiser *r, const vx_member *m, const vx_weight *
              bound);
 }
 
-/* If a head is made of two (model/fill.c), each of them counts half. */
+/* If a head is made of two (model/fill_head.c), each of them counts half. */
 static double bound_of(const randomiser *r, const vx_member *m, int k)
 {
     const bool head = m->roles[0] == VX_HEAD_W;
