@@ -164,6 +164,7 @@ batch --out untold "${told[@]}" in
 gives 0
 batch --out told "${told[@]}" --among @others.txt --among 'a red star' in
 gives 0
+grep -qE '"among":\["a blue cat","a green house","a red star"\],"among_digest":"[0-9a-f]{64}",' told/plan.json || fail "the plan does not say the texts"
 run explain "${bundled[@]}" --threads 1 --method "surgery,legrad" "${texts[@]}" --among @others.txt --among 'a red star' -o 'told by one/{path}.{method}.{target}.npy' in/one.png
 gives 0
 for name in {surgery,legrad}.{a-red-star,$star}; do
@@ -181,6 +182,8 @@ for others in "--among @others.txt" "--among cat" ""; do
     # shellcheck disable=SC2086 # none, or two words
     wrong "the plan has among" batch "${bundled[@]}" --shard-size 3 --out told "${told[@]}" $others in
 done
+wrong 'the plan has among "a blue cat, a green house, a red star", and this run "cat, @x"; --restart' batch "${bundled[@]}" --shard-size 3 --out told \
+    "${told[@]}" --among cat --among @@x in
 wrong "the plan has among nothing" batch "${bundled[@]}" --shard-size 3 --out untold "${told[@]}" --among cat in
 same before.told told
 printf 'a red cat\n' >> others.txt # the name is the same, what it holds is not
@@ -189,6 +192,12 @@ for i in 1 0; do
     batch --out told.half --shard $i/2 "${told[@]}" --among 'a blue cat' --among 'a green house' --among 'a red star' in
 done
 same told told.half
+(printf 'a%.0s' {1..1100000} && echo) > long.txt # words of more than 1 MiB are not in the plan, but count
+batch --out lengthy "${told[@]}" --among @long.txt in/one.png
+gives 0
+grep -q '"among_digest":' lengthy/plan.json || fail "no digest: $(head -c 2000 lengthy/plan.json)"
+grep -q '"among":' lengthy/plan.json && fail "the plan has a long text"
+wrong "the plan has among" batch "${bundled[@]}" --shard-size 3 --out lengthy "${told[@]}" --among cat in/one.png
 
 all=(--do "classify,explain" "${labels[@]}" --method "legrad,gradcam" "${texts[@]}")
 check "all forms have both"

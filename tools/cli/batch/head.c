@@ -144,6 +144,30 @@ static void put_labels(struct text *text, const struct run *run)
         put_names(text, run);
 }
 
+/* Texts that others are told from: their words, for whoever reads the plan or is refused, unless
+ * they would make a plan too long for both; and what their vectors depend on. */
+static void put_among(struct text *text, const struct run *run)
+{
+    enum { MOST = 1 << 20 };
+    const vitx_label_set *set = run->session.among;
+    struct text words = {0};
+    const char *word;
+    if (!set)
+        return;
+    for (int i = 0; (word = vitx_label_set_label(set, i)) != NULL && words.length <= MOST; i++) {
+        text_put(&words, i ? "," : "");
+        text_json(&words, word);
+    }
+    text->failed |= words.failed;
+    if (words.length <= MOST && words.data) {
+        text_put(text, "\"among\":[");
+        text_put(text, words.data);
+        text_put(text, "],");
+    }
+    text_format(text, "\"among_digest\":\"%s\",", run->among);
+    text_free(&words);
+}
+
 bool put_head(struct text *text, const struct run *run)
 {
     char digest[VITX_DIGEST_TEXT];
@@ -164,8 +188,7 @@ bool put_head(struct text *text, const struct run *run)
     put_options(text, run); /* --text among them, which says more than its digest */
     if (run->texts[0])
         text_format(text, "\"texts\":\"%s\",", run->texts);
-    if (run->among[0])
-        text_format(text, "\"among\":\"%s\",", run->among);
+    put_among(text, run);
     if (text->failed)
         complain(NULL, "no memory");
     return !text->failed;

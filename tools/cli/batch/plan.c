@@ -293,10 +293,27 @@ static int read_plan(struct listing *l, struct json **head, const char *folder)
 
 /* ------------------------------------------------------------------ comparing -------------- */
 
+/* "a, b" of a list of texts. */
+static void list_text(char *out, size_t size, const struct json *node)
+{
+    struct text all = {0};
+    for (const struct json *item = json_first(node); item && all.length < size;
+         item = json_next(item)) {
+        const char *text = json_string(item);
+        text_put(&all, all.length ? ", " : "");
+        text_put(&all, text ? text : "");
+    }
+    const char *text = all.data && !all.failed ? all.data : "";
+    snprintf(out, size, "\"%.*s\"", text_beginning(text, 200), text);
+    text_free(&all);
+}
+
 static void value_text(char *out, size_t size, const struct json *node)
 {
     const char *text = json_string(node);
-    if (text)
+    if (json_kind(node) == JSON_LIST)
+        list_text(out, size, node);
+    else if (text)
         snprintf(out, size, "\"%.*s\"", text_beginning(text, 200), text);
     else if (node)
         snprintf(out, size, "%" PRId64, json_int(node, 0));
