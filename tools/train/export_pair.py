@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes what pair.py learned as a model in CLIP's form, in half precision, and measures it.
+"""Writes what pair.py or slim.py learned as a model in CLIP's form, in half precision, and measures it.
 
-    venv/bin/python tools/train/export_pair.py run weights/pair
+    venv/bin/python tools/train/export_pair.py slim weights/pair
 
 config.json, model.safetensors and preprocessor_config.json as transformers' CLIPModel reads them, beside
 the tokenizer of tokens.py; and accuracy.json: the weights as they stand in the file, in single
@@ -29,7 +29,7 @@ from transformers import CLIPConfig, CLIPModel
 SEED = 2000005
 
 
-def config(ids):
+def config(ids, vision):
     common = dict(hidden_act="gelu", layer_norm_eps=EPS, projection_dim=EMBED, attention_dropout=0.0)
     return dict(
         architectures=["CLIPModel"], model_type="clip", projection_dim=EMBED, logit_scale_init_value=2.6592,
@@ -37,7 +37,7 @@ def config(ids):
         text_config=dict(model_type="clip_text_model", vocab_size=ids, max_position_embeddings=CONTEXT,
                          bos_token_id=ids - 2, eos_token_id=ids - 1, pad_token_id=ids - 1, **common, **TEXT),
         vision_config=dict(model_type="clip_vision_model", image_size=SIZE, patch_size=PATCH, num_channels=3,
-                           **common, **VISION))
+                           **common, **vision))
 
 
 def preprocessor():
@@ -86,7 +86,7 @@ def report(folder, args):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("run", help="folder of pair.py")
+    p.add_argument("run", help="folder of pair.py or slim.py")
     p.add_argument("out")
     p.add_argument("--scenes", default="build/vitx-scenes", help="the generator")
     p.add_argument("--count", type=int, default=1000, help="scenes")
@@ -98,7 +98,7 @@ def main():
     path = os.path.join(args.out, "model.safetensors")
     safetensors.torch.save_file(weights, path, metadata={"format": "pt"})
     os.chmod(path, 0o644)  # the writer makes private files
-    files = {"config.json": config(ids), "preprocessor_config.json": preprocessor()}
+    files = {"config.json": config(ids, state.get("vision", VISION)), "preprocessor_config.json": preprocessor()}
     CLIPConfig(**files["config.json"])
     for name, content in files.items():
         write(args.out, name, json.dumps(content, indent=2))

@@ -4,7 +4,8 @@
     python3 -m venv venv && venv/bin/pip install torch timm safetensors numpy tokenizers transformers
     make && venv/bin/python tools/train/tokens.py weights/pair
     venv/bin/python tools/train/pair.py --out run --minutes 85   # continues where a run broke off
-    venv/bin/python tools/train/export_pair.py run weights/pair
+    venv/bin/python tools/train/slim.py run --out slim --minutes 60
+    venv/bin/python tools/train/export_pair.py slim weights/pair
 
 The picture tower begins with weights/scenes (towers.py), the text tower with chance: it learns alone at
 first, from what the picture tower makes of a few scenes (LiT, arXiv:2111.07991). Of every scene all

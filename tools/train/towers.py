@@ -74,12 +74,12 @@ class PictureEmbeddings(nn.Module):
 
 
 class Pictures(nn.Module):
-    def __init__(self):
+    def __init__(self, form):
         super().__init__()
-        width = VISION["hidden_size"]
+        width = form["hidden_size"]
         self.embeddings = PictureEmbeddings(width)
         self.pre_layrnorm = nn.LayerNorm(width, EPS)  # so it is spelt
-        self.encoder = Encoder(**VISION)
+        self.encoder = Encoder(**form)
         self.post_layernorm = nn.LayerNorm(width, EPS)
 
     def forward(self, patches, late=0.0, where=None):
@@ -141,10 +141,10 @@ class Texts(nn.Module):
 
 
 class Pair(nn.Module):
-    def __init__(self, ids, context):
+    def __init__(self, ids, context, vision=VISION):
         super().__init__()
-        self.vision_model, self.text_model = Pictures(), Texts(ids, context)
-        self.visual_projection = nn.Linear(VISION["hidden_size"], EMBED, bias=False)
+        self.vision_model, self.text_model = Pictures(vision), Texts(ids, context)
+        self.visual_projection = nn.Linear(vision["hidden_size"], EMBED, bias=False)
         self.text_projection = nn.Linear(TEXT["hidden_size"], EMBED, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         self.patch_scale = nn.Parameter(torch.tensor(math.log(10.0)))  # not exported
