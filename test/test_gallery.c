@@ -165,6 +165,18 @@ END_TEST
 
 /* ------------------------------------------------------------------ texts ------------------ */
 
+/* Whole characters, and never beyond the text's end. */
+START_TEST(test_beginning)
+{
+    static const char text[] = "a\xe7\x8c\xab"
+                               "b\0cd";
+    static const int bytes[] = {0, 1, 1, 1, 4, 5, 5, 5};
+    for (int most = 0; most < 8; most++)
+        ck_assert_int_eq(text_beginning(text, most), bytes[most]);
+    ck_assert_int_eq(text_beginning("", 4), 0);
+}
+END_TEST
+
 /* What is known of each text stands in the list; of runs without texts nothing does. */
 START_TEST(test_texts)
 {
@@ -403,6 +415,7 @@ static Suite *suite(void)
     tcase_add_test(tcase, test_base64);
     tcase_add_test(tcase, test_sizes);
     tcase_add_test(tcase, test_small_pictures);
+    tcase_add_test(tcase, test_beginning);
     tcase_add_test(tcase, test_texts);
     tcase_add_test(tcase, test_shard);
     tcase_add_test(tcase, test_missing_map);

@@ -58,7 +58,7 @@ void text_format(struct text *text, const char *format, ...)
 int text_beginning(const char *text, int most)
 {
     int bytes = 0, length;
-    while ((length = utf8_length((const unsigned char *)text + bytes)) > 0 &&
+    while (text[bytes] && (length = utf8_length((const unsigned char *)text + bytes)) > 0 &&
            bytes + length <= most)
         bytes += length;
     return bytes;
