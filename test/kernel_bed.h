@@ -19,8 +19,7 @@
 /* Fewer cases of what differs in size alone. */
 #define QUICK SANITIZED
 
-/* ck_assert_msg(), without the line that Check writes to a file for every assertion that holds:
- * there are millions, and --bench runs outside of Check. */
+/* ck_assert_msg() that tells Check nothing while it holds: --bench runs outside of Check. */
 #define expect(condition, ...)                                                                     \
     do {                                                                                           \
         if (!(condition))                                                                          \

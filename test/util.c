@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,18 @@
 #include <unistd.h>
 
 #include <vitx/vitx.h>
+
+/* Lines of two files may share a place: then Check is told of the first one. */
+void mark_line(const char *file, int line)
+{
+    enum { LINES = 4096 };
+    static atomic_bool told[LINES];
+    atomic_bool *mark = &told[line % LINES];
+    if (atomic_load_explicit(mark, memory_order_relaxed))
+        return;
+    atomic_store_explicit(mark, true, memory_order_relaxed);
+    (_mark_point)(file, line);
+}
 
 static const char *join(const char *folder, const char *name)
 {

@@ -13,6 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Check writes to a file for each assertion that holds, to say after a crash where the test was.
+ * Some tests make millions of assertions, and then that takes longer than the test: so Check is
+ * told of a line once in a process. An assertion that fails says where it is as before. */
+void mark_line(const char *file, int line);
+#define _mark_point(file, line) mark_line(file, line)
+
 /* f32 kernels against the scalar reference: largest difference over the largest reference value. */
 #define TOL_KERNEL 1e-5
 /* Long sums in another order (matrix products): normalised mean square, as ggml's backend tests. */
