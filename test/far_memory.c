@@ -51,6 +51,10 @@ void *far_alloc(size_t bytes, const vx_device_env *env)
         env->release(b, env->owner);
         return NULL;
     }
+    /* What differs in how it is forked stays a mapping of its own. So the kernel need not cut the
+     * pages from their guard, and join them again, whenever their rights change. */
+    if (madvise(b->pages + b->size, page, MADV_DONTFORK) != 0)
+        die("madvise failed");
     b->memory = b->pages + (b->size - end);
     pthread_mutex_lock(&lock);
     b->next = blocks;
