@@ -159,6 +159,8 @@ $(SCENE_OBJ): OWN = -ffp-contract=off
 
 # Most of lib/ is compiled to be small: it runs once for a file, a call or a block, or it is as fast so.
 HOT := $(addprefix lib/,$(addsuffix .c,base/pool text/added text/bpe text/chars text/encode text/normalise text/pretokenise text/tokens text/unicode text/unigram text/vocab text/wordpiece words/scores explain/lanczos explain/rise measure/tally report/code report/escape report/fused))
+# Half the time of the tests that compare with the reference is in these.
+HOT += $(addprefix kernels/ref/,attention.c attention_bwd.c linear.c)
 COOL := $(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC)))
 SMALL_release := $(shell $(CC) -Oz -E -x c /dev/null > /dev/null 2>&1 && echo -Oz || echo -Os)
 SMALL := $(SMALL_$(CONFIG))
