@@ -223,8 +223,11 @@ $(B)/lib/report/page_data.o $(B)/tools/cli/batch/gallery_page.o $(B)/tools/cli/s
 # ------------------------------------- the kernels for GPUs, twice ------------------------
 # C++ without its library: no exceptions, no types at run time, so that C programs link it.
 CXX_PLAIN := -fno-exceptions -fno-rtti -fno-threadsafe-statics
-TWIN_FLAGS = -std=c++17 $(CXX_PLAIN) $(OPTIMISE) -Wall -Wextra -Wshadow -fPIC -fvisibility=hidden -pthread -I. $(PLUGIN_DEFINES) \
+TWIN_FLAGS = -std=c++17 $(CXX_PLAIN) $(OPTIMISE) $(TWIN_FUSED) -Wall -Wextra -Wshadow -fPIC -fvisibility=hidden -pthread -I. $(PLUGIN_DEFINES) \
     $(if $(filter tsan,$(CONFIG)),-DVX_UNDER_TSAN=1) $(filter-out $(TWIN_PLAIN),$(TWIN_SANITIZE)) $(filter-out -std=%,$(CFLAGS))
+# The kernels ask for fused multiply-adds by name: without the instruction each is a call. The twin runs
+# where it was built, so it may have what this processor has; its bits stay those of any processor.
+TWIN_FUSED := $(if $(X86),$(shell grep -qw fma /proc/cpuinfo 2>/dev/null && echo -mfma -ffp-contract=off))
 # Some checks of the undefined behaviour sanitizer need the library of C++.
 TWIN_SANITIZE = $(SANITIZE) $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize=vptr $(NO_FUNCTION))
 NO_FUNCTION := $(shell $(CXX) -fno-sanitize=function -E -x c++ /dev/null > /dev/null 2>&1 && echo -fno-sanitize=function)
