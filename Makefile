@@ -197,7 +197,7 @@ $(B)/kernels/plugin.o kernels/plugin.tidy: OWN = $(SMALL) $(PLUGIN_DEFINES) \
 $(B)/%.o: %.c $(B)/flags
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(OWN) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(UNWATCHED) $(OWN) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # It runs while building, so no sanitizer: its memory goes with it.
 $(B)/embed: tools/embed/embed.c $(B)/flags
@@ -299,6 +299,12 @@ $(B)/test_serve_work $(B)/test_serve_texts: WRAP = -Wl,--wrap=malloc,--wrap=call
 SERVE_READ := $(addprefix $(B)/tools/cli/serve/,base64.o fields.o media.o multipart.o problem.o sniff.o) $(addprefix $(B)/tools/cli/,json.o text.o)
 $(B)/test_serve_parts: $(SERVE_READ) $(addprefix $(B)/tools/cli/,serve/gate.o digest.o say.o)
 $(B)/replay_multipart $(B)/fuzz_multipart: $(SERVE_READ)
+
+# What no fuzz target runs is compiled for them as quickly as can be, with the warnings that are the same.
+ifeq ($(CONFIG),fuzz)
+$(filter-out $(SERVE_READ) $(addprefix $(B)/,lib/base/% lib/engine/% lib/image/% lib/model/% lib/text/% kernels/ref/%) \
+    $(patsubst %.c,$(B)/%.o,$(wildcard kernels/*.c)),$(LIB_OBJ) $(CLI_OBJ) $(SCENE_OBJ)): UNWATCHED = -fno-sanitize=all
+endif
 
 # Plug-ins of tests: the reference and the twin as the device cuda, and a library that is none.
 FAKES := $(addprefix $(B)/plugin/,libvitx-fake.so libvitx-twin.so libvitx-nothing.so)
