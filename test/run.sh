@@ -50,10 +50,11 @@ report() {
 }
 
 # What takes longest begins first, so that no processor waits for one program at the end.
-long=(test_methods test_backward test_boundary test_every_method test_kernels cli_report.sh cli_batch.sh
-    test_cams scenes.sh test_cuda_attention test_cuda_library test_panels test_attention
-    test_report test_evaluate test_precisions test_pixels test_sizes test_pictures test_variants cli_serve.sh
-    test_serve_work)
+long=(test_boundary test_kernels test_attention cli_words.sh test_cuda_library test_evaluate test_backward
+    cli_serve.sh test_serve_texts test_table test_methods test_every_method test_cams scenes.sh
+    test_cuda_attention test_precisions test_cuda_passes test_panels cli_report.sh cli_batch.sh test_pixels
+    test_pictures test_sizes test_texts test_report test_words test_variants test_serve_work cli_progress.sh
+    cli_batch_words.sh bundled.sh)
 is_long() {
     [[ " ${long[*]} " = *" $1 "* ]]
 }
