@@ -584,6 +584,19 @@ START_TEST(test_text__survives_damage)
 }
 END_TEST
 
+/* A piece for unknown text and another one: XLM-R's number of the first, 3, is beyond them. */
+START_TEST(test_text__few_pieces_are_not_those_of_xlm_r)
+{
+    static const char model[] = "\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02"
+                                "\n\x0a\n\x01"
+                                "a\x15\0\0\xa0\xc0\x18\x01\x12\x02\x18\x01";
+    const vitx_memory_file file = {"sentencepiece.bpe.model", model, sizeof model - 1};
+    vx_tokenizer *t;
+    ck_fails(vx_tokenizer_open_in(&t, (vx_shelf){&file, 1}, "m", VX_CLEAN_SIGLIP2, NULL),
+             VITX_FORMAT, "2 pieces");
+}
+END_TEST
+
 /* So deep and so long that a walk by recursion, or in quadratic time, would not end well. */
 START_TEST(test_text__is_not_led_astray)
 {
@@ -772,6 +785,7 @@ static Suite *suite(void)
     tcase_add_test(tc, test_text__heeds_the_configuration);
     tcase_add_test(tc, test_text__reads_the_parts_alone);
     tcase_add_loop_test(tc, test_text__survives_damage, 0, sizeof damaged / sizeof damaged[0]);
+    tcase_add_test(tc, test_text__few_pieces_are_not_those_of_xlm_r);
     tcase_add_test(tc, test_text__is_not_led_astray);
     tcase_add_loop_test(tc, test_text__long_words_take_no_quadratic_time, 0, FORMS);
     tcase_add_test(tc, test_text__has_a_largest_text);

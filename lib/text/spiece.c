@@ -276,6 +276,11 @@ static int read_pieces(building *b, message m)
     }
     if (b->unknown < 0 || b->t->vocab.count == 0)
         return vx_fail_in(VITX_FORMAT, b->name, "it has no piece for unknown text, or no other");
+    if (b->shift && place < 3)
+        return vx_fail_in(VITX_FORMAT, b->name,
+                          "%d pieces: XLM-R's begin with those for unknown text, a beginning and "
+                          "an end",
+                          place);
     b->t->size = place + b->shift;
     return VITX_OK;
 }
