@@ -29,8 +29,8 @@ typedef struct vx_similarity {
 
 /* Refuses what can be seen to be wrong before a text is run; count: of the model's outputs. */
 int vx_similarity_check(const vitx_explain_opts *opts, int count);
-/* Then, of options that were checked: runs the texts. The vector is the context's scratch, also after a failure; it is filled if
- * it was given. next is NULL. */
+/* Then, of options that were checked: runs the texts. The vector is the context's scratch, also
+ * after a failure; it is filled if it was given. next is NULL. */
 int vx_similarity_prepare(vx_similarity *out, vitx_context *c, const vitx_explain_opts *opts);
 /* How many pictures are to be run for the vectors of the list. */
 int vx_similarity_pictures(const vx_similarity *list);
