@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what pair.py or slim.py learned as a model in CLIP's form, in half precision, and measures it.
+"""Writes what pair.py or slim.py learned as a CLIP model, in half precision, and measures it.
 
     venv/bin/python tools/train/export_pair.py slim weights/pair
 
@@ -98,7 +98,8 @@ def main():
     path = os.path.join(args.out, "model.safetensors")
     safetensors.torch.save_file(weights, path, metadata={"format": "pt"})
     os.chmod(path, 0o644)  # the writer makes private files
-    files = {"config.json": config(ids, state.get("vision", VISION)), "preprocessor_config.json": preprocessor()}
+    vision = state.get("vision", VISION)
+    files = {"config.json": config(ids, vision), "preprocessor_config.json": preprocessor()}
     CLIPConfig(**files["config.json"])
     for name, content in files.items():
         write(args.out, name, json.dumps(content, indent=2))

@@ -429,18 +429,78 @@ class Pool:
         return (*(look(self.pair, self.facts, taken, LATE, self.some) if self.learns else taken), classes)
 
 
-class Trainer:
-    def __init__(self, args):
+class Run:
+    """A run that goes on where it broke off: `pair` learns, `ema` is its mean over the last steps,
+    COUNTS names the numbers that say how far the run is."""
+
+    COUNTS = ("phase", "drawn", "steps", "elapsed")
+    EMA = EMA
+
+    def begin(self, args):
         torch.manual_seed(args.seed)
-        self.args, self.facts = args, Facts(args.scenes)
+        self.args, self.facts, self.tokens = args, Facts(args.scenes), Tokens(args.tokenizer)
+        self.stop = False  # SIGTERM: save and end
+        for name in self.COUNTS:
+            setattr(self, name, 0)
+        return torch.load(self.path(), weights_only=True) if os.path.exists(self.path()) else None
+
+    def restore(self, saved):
+        self.pair.load_state_dict(saved["model"])
+        self.ema.load_state_dict(saved["ema"])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"]):
+            optimizer.load_state_dict(state)
+        for name in self.COUNTS:
+            setattr(self, name, saved[name])
+
+    def path(self):
+        return os.path.join(self.args.out, "last.pt")
+
+    def save(self, **more):
+        state = {name: getattr(self, name) for name in self.COUNTS}
+        state.update(model=self.pair.state_dict(), ema=self.ema.state_dict(),
+                     optimizers=[o.state_dict() for o in self.optimizers], **more)
+        torch.save(state, self.path() + ".new")
+        os.replace(self.path() + ".new", self.path())
+
+    def done(self):
+        return min(1.0, self.elapsed / (60 * self.args.minutes))
+
+    def rate(self, warm_up):
+        """Of the peak: up at first, then down as a cosine."""
+        done = self.done()
+        return min(1, done / warm_up + 1e-3) * 0.5 * (1 + math.cos(math.pi * done))
+
+    def descend(self, loss):
+        for p in self.pair.parameters():
+            p.grad = None
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.pair.parameters(), CLIP)
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def follow(self):
+        self.steps += 1
+        keep = min(self.EMA, (1 + self.steps) / (10 + self.steps))
+        new = [p.detach() for p in self.pair.parameters()]
+        torch._foreach_lerp_(list(self.ema.parameters()), new, 1 - keep)
+
+    def evaluate(self, sets):
+        pixels, owner, truth = sets
+        pictures = embed_pictures(self.ema, pixels, owner, self.facts.things)
+        for language, name in ((0, "en"), (1, "zh")):
+            found = measure(self.ema, self.tokens, self.facts, pictures, truth, language)
+            shown = (f"{k} {v:.3f}" for k, v in found.items() if not k.endswith(("asked", "chance")))
+            print(f"  {name}: " + ", ".join(shown), flush=True)
+
+
+class Trainer(Run):
+    COUNTS = (*Run.COUNTS, "moved")  # steps in which the picture tower moved
+
+    def __init__(self, args):
+        saved = self.begin(args)
         assert self.facts.things == len(classes(args.scenes))
         self.templates = read_templates(args.root)
-        self.tokens = Tokens(args.tokenizer)
         self.pair = Pair(self.tokens.tokenizer.get_vocab_size(), CONTEXT)
-        # steps in which the picture tower moved: `moved`
-        self.phase, self.drawn, self.steps, self.moved, self.elapsed = 0, 0, 0, 0, 0.0
-        self.stop = False  # SIGTERM: save and end
-        saved = torch.load(self.path(), weights_only=True) if os.path.exists(self.path()) else None
         if args.weights and not saved:
             self.phase = 1  # the text tower knows what the picture tower says
             self.pair.load_state_dict(torch.load(os.path.join(args.weights, "last.pt"), weights_only=True)["ema"])
@@ -456,55 +516,21 @@ class Trainer:
         self.optimizers = optimizers(self.pair, args)
         self.peaks = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
         if saved:
-            self.pair.load_state_dict(saved["model"])
-            self.ema.load_state_dict(saved["ema"])
-            for optimizer, state in zip(self.optimizers, saved["optimizers"]):
-                optimizer.load_state_dict(state)
-            for name in ("phase", "drawn", "steps", "moved", "elapsed"):
-                setattr(self, name, saved[name])
-
-    def path(self):
-        return os.path.join(self.args.out, "last.pt")
-
-    def save(self):
-        state = {name: getattr(self, name) for name in ("phase", "drawn", "steps", "moved", "elapsed")}
-        state.update(model=self.pair.state_dict(), ema=self.ema.state_dict(),
-                     optimizers=[o.state_dict() for o in self.optimizers])
-        torch.save(state, self.path() + ".new")
-        os.replace(self.path() + ".new", self.path())
-
-    def done(self):
-        return min(1.0, self.elapsed / (60 * self.args.minutes))
+            self.restore(saved)
 
     def step(self, seen, dice):
-        done = self.done()
-        rate = min(1, done / WARM_UP + 1e-3) * 0.5 * (1 + math.cos(math.pi * done))
+        rate = self.rate(WARM_UP)
         for optimizer, peaks in zip(self.optimizers, self.peaks):
             for group, peak in zip(optimizer.param_groups, peaks):
                 group["lr"] = rate * peak * (min(1, self.moved / GENTLE) if "pictures" in group else 1)
         loss, parts = losses(self.pair, seen, self.facts, self.templates, self.tokens, dice)
-        for p in self.pair.parameters():
-            p.grad = None
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.pair.parameters(), CLIP)
-        for optimizer in self.optimizers:
-            optimizer.step()
+        self.descend(loss)
         with torch.no_grad():
             self.pair.logit_scale.clamp_(max=math.log(50))
             self.pair.patch_scale.clamp_(max=math.log(50))
-        self.steps += 1
         self.moved += seen[0].requires_grad
-        keep = min(EMA, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(list(self.ema.parameters()), [p.detach() for p in self.pair.parameters()], 1 - keep)
+        self.follow()
         return parts.numpy()
-
-    def evaluate(self, sets):
-        pixels, owner, truth = sets
-        pictures = embed_pictures(self.ema, pixels, owner, self.facts.things)
-        for language, name in ((0, "en"), (1, "zh")):
-            found = measure(self.ema, self.tokens, self.facts, pictures, truth, language)
-            shown = (f"{k} {v:.3f}" for k, v in found.items() if not k.endswith(("asked", "chance")))
-            print(f"  {name}: " + ", ".join(shown), flush=True)
 
     def run_phase(self):
         until, size, objects, smallest, largest, batch, *_ = PHASES[self.phase]
@@ -550,25 +576,33 @@ class Trainer:
         print(f"done: {self.steps} steps, {self.elapsed / 60:.1f} minutes")
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def options(p, minutes):
     p.add_argument("--out", required=True, help="folder of the checkpoint")
     p.add_argument("--scenes", default="build/vitx-scenes", help="the generator")
-    p.add_argument("--root", default=".", help="folder of vitx, for its templates")
     p.add_argument("--tokenizer", default="weights/pair/tokenizer.json")
-    p.add_argument("--begin", default="weights/scenes/model.safetensors", help="the picture tower to begin with")
-    p.add_argument("--weights", help="folder of a run that this one begins with")
-    p.add_argument("--minutes", type=float, default=85, help="length of the run")
-    p.add_argument("--seed", type=int, default=1, help="another one draws other scenes, too")
-    p.add_argument("--lr-pictures", type=float, default=LR_PICTURES)
-    p.add_argument("--lr-texts", type=float, default=LR_TEXTS)
+    p.add_argument("--minutes", type=float, default=minutes, help="length of the run")
     p.add_argument("--log", type=float, default=30, help="seconds between lines")
     p.add_argument("--save", type=float, default=300, help="seconds between checkpoints")
     p.add_argument("--validate", type=int, default=200, help="scenes")
+
+
+def start(trainer, p):
     args = p.parse_args()
     torch.set_num_threads(1)
     os.makedirs(args.out, exist_ok=True)
-    Trainer(args).run()
+    trainer(args).run()
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    options(p, 85)
+    p.add_argument("--root", default=".", help="folder of vitx, for its templates")
+    p.add_argument("--begin", default="weights/scenes/model.safetensors", help="the picture tower to begin with")
+    p.add_argument("--weights", help="folder of a run that this one begins with")
+    p.add_argument("--seed", type=int, default=1, help="another one draws other scenes, too")
+    p.add_argument("--lr-pictures", type=float, default=LR_PICTURES)
+    p.add_argument("--lr-texts", type=float, default=LR_TEXTS)
+    start(Trainer, p)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
 """Makes the picture tower of a pair narrower: weights/pair is what this makes of what pair.py made.
 
-    venv/bin/python tools/train/slim.py run --out slim --minutes 60   # run: pair.py's; continues where it broke off
+    venv/bin/python tools/train/slim.py run --out slim --minutes 60  # continues where it broke off
     venv/bin/python tools/train/export_pair.py slim weights/pair
 
-The narrow tower begins as a part of the wide one, not with chance. Tokens are read through norms alone, so
-the directions in which tokens hardly differ can go (SliceGPT, arXiv:2401.15024): SLIM's width less one
-principal axes stay, in coordinates that sum to zero, so LayerNorm finds no mean to take away. Heads lose
-what their scores and their values need least, MLPs the inner numbers that say least.
+`run` is the folder of pair.py. The narrow tower begins as a part of the wide one, not with chance.
+Tokens are read through norms alone, so the directions in which tokens hardly differ can go
+(SliceGPT, arXiv:2401.15024): as many principal axes as SLIM's width less one stay, in coordinates
+that sum to zero, so LayerNorm finds no mean to take away. Heads lose what their scores and their
+values need least, MLPs the inner numbers that say least.
 
-Then the narrow tower learns to say of every patch, and of the picture, what the wide tower says: the
-cosine of both is the loss (distillation, arXiv:1503.02531). Texts stay as they are.
+Then the narrow tower learns to say of every patch, and of the picture, what the wide tower says:
+the cosine of both is the loss (distillation, arXiv:1503.02531). Texts stay as they are.
 """
 import argparse
 import copy
-import math
 import os
 import signal
 import time
@@ -22,8 +22,7 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pair import (CONTEXT, LATE, VALIDATION, Facts, Muon, Scenes, Tokens, argv, embed_pictures, fixed,
-                  measure)
+from pair import CONTEXT, LATE, VALIDATION, Muon, Run, Scenes, argv, fixed, options, start
 from towers import EPS, VISION, Pair
 from train import prepare
 
@@ -31,9 +30,9 @@ SLIM = dict(hidden_size=160, intermediate_size=480, num_hidden_layers=6, num_att
 # Until which part of the run; pixels; their objects' size; scenes per step.
 PHASES = [(0.40, 112, 0.45, 0.95, 64), (1.00, 224, 0.30, 0.75, 16)]
 SEED = 301
-POOL, VISITS = 24, 3  # so many batches are looked at by the wide tower at once, and taken so often each
+POOL, VISITS = 24, 3  # so many batches the wide tower looks at at once; each is taken so often
 SAMPLES = 96  # scenes from which the parts that stay are found
-LR, DECAY, WARM_UP, CLIP, EMA = 2e-3, 0.01, 0.01, 1.0, 0.995
+LR, DECAY, WARM_UP = 2e-3, 0.01, 0.01
 PICTURE = 2.0  # weight of the picture's direction beside the mean of its patches
 
 
@@ -58,13 +57,14 @@ def moments(x):
 
 def zero_sum(width):
     """[width-1, width]: orthogonal rows, each of sum zero."""
-    basis = torch.linalg.qr(torch.cat([torch.ones(width, 1), torch.eye(width)[:, 1:]], 1).double())[0]
-    return basis[:, 1:].T
+    basis = torch.eye(width, dtype=torch.float64)
+    basis[:, 0] = 1
+    return torch.linalg.qr(basis)[0][:, 1:].T
 
 
 @torch.no_grad()
 def record(tower, patches):
-    """What the wide tower computes of samples: tokens before every norm that is read, and inside blocks."""
+    """What the wide tower computes of samples: tokens before every norm, MLPs' inner numbers."""
     seen = {}
 
     def keep(name, which):
@@ -93,14 +93,13 @@ class Slimmer:
         self.seen = record(wide.vision_model, patches)
         read = [standard(v) for k, v in self.seen.items() if not k.endswith(("inner", "embedded"))]
         total = sum(moments(x) for x in read)
-        narrow_width = narrow.visual_projection.in_features
-        axes = torch.linalg.eigh(total).eigenvectors[:, 1 - narrow_width:]
-        self.to = axes @ zero_sum(narrow_width)
-        kept = total.diagonal().sum()
-        self.kept = ((axes.T @ total @ axes).diagonal().sum() / kept).item()
+        width = narrow.visual_projection.in_features
+        axes = torch.linalg.eigh(total).eigenvectors[:, 1 - width:]
+        self.to = axes @ zero_sum(width)
+        self.kept = ((axes.T @ total @ axes).trace() / total.trace()).item()
 
     def through(self, norm, name, weight, bias=None):
-        """Weight and bias of what reads the wide tower's norm, for the narrow norm without gain and bias."""
+        """Weight and bias of what reads the wide norm, for the narrow one without gain and bias."""
         x = standard(self.seen[name])
         y = standard(self.seen[name] @ self.to)
         scale = ((x @ self.to) * y).sum() / (y * y).sum()
@@ -112,18 +111,23 @@ class Slimmer:
         old, new = self.wide.vision_model, self.narrow.vision_model
         e, f = old.embeddings, new.embeddings
         f.class_embedding.copy_(e.class_embedding.double() @ self.to)
-        f.patch_embedding.weight.copy_(torch.einsum("wchv,wn->nchv", e.patch_embedding.weight.double(), self.to))
+        patches = e.patch_embedding.weight.double()
+        f.patch_embedding.weight.copy_(torch.einsum("wchv,wn->nchv", patches, self.to))
         f.position_embedding.weight.copy_(e.position_embedding.weight.double() @ self.to)
         wanted = old.pre_layrnorm(self.seen["embedded"].float()).double() @ self.to
         y = standard(self.seen["embedded"] @ self.to)
         new.pre_layrnorm.weight.fill_((wanted * y).sum() / (y * y).sum())
         new.pre_layrnorm.bias.zero_()
 
+    def layers(self, n):
+        return (p.vision_model.encoder.layers[n] for p in (self.wide, self.narrow))
+
     def attention(self, n):
-        old, new = self.wide.vision_model.encoder.layers[n], self.narrow.vision_model.encoder.layers[n]
+        old, new = self.layers(n)
         a, b, heads = old.self_attn, new.self_attn, old.self_attn.heads
         x = old.layer_norm1(self.seen[f"{n}.attn"].float()).double()
-        q, k, v = ((x @ p.weight.double().T + p.bias.double()).chunk(heads, 1) for p in (a.q_proj, a.k_proj, a.v_proj))
+        q, k, v = ((x @ p.weight.double().T + p.bias.double()).chunk(heads, 1)
+                   for p in (a.q_proj, a.k_proj, a.v_proj))
         size = b.q_proj.out_features // heads
         parts = {"q_proj": [], "k_proj": [], "v_proj": []}
         out = []
@@ -137,25 +141,26 @@ class Slimmer:
             parts["v_proj"].append(vt[:size] @ iv)
             out.append(u[:, :size] * s[:size])
         for name, maps in parts.items():
-            weight, bias = self.through(old.layer_norm1, f"{n}.attn", getattr(a, name).weight, getattr(a, name).bias)
-            across = torch.block_diag(*maps)
-            getattr(b, name).weight.copy_(across @ weight)
-            getattr(b, name).bias.copy_(across @ bias)
+            was, becomes, across = getattr(a, name), getattr(b, name), torch.block_diag(*maps)
+            weight, bias = self.through(old.layer_norm1, f"{n}.attn", was.weight, was.bias)
+            becomes.weight.copy_(across @ weight)
+            becomes.bias.copy_(across @ bias)
         b.out_proj.weight.copy_(torch.cat(out, 1))
         b.out_proj.bias.copy_(a.out_proj.bias.double() @ self.to)
 
     def mlp(self, n):
-        old, new = self.wide.vision_model.encoder.layers[n], self.narrow.vision_model.encoder.layers[n]
+        old, new = self.layers(n)
         inner, w = self.seen[f"{n}.inner"], self.to.T @ old.mlp.fc2.weight.double()
         says = inner.var(0) * w.square().sum(0)
         stay = says.topk(new.mlp.fc1.out_features).indices.sort().values
-        weight, bias = self.through(old.layer_norm2, f"{n}.mlp", old.mlp.fc1.weight, old.mlp.fc1.bias)
+        fc1 = old.mlp.fc1
+        weight, bias = self.through(old.layer_norm2, f"{n}.mlp", fc1.weight, fc1.bias)
         new.mlp.fc1.weight.copy_(weight[stay])
         new.mlp.fc1.bias.copy_(bias[stay])
         # what stays says, as well as it can, what those said that went
-        kept = torch.cat([inner[:, stay], torch.ones(len(inner), 1)], 1)
+        kept = torch.cat([inner[:, stay], inner.new_ones(len(inner), 1)], 1)
         second = moments(kept)
-        second += 1e-4 * second.diagonal().mean() * torch.eye(len(second))
+        second.diagonal().add_(1e-4 * second.diagonal().mean())
         solved = torch.linalg.solve(second, kept.T @ (inner @ w.T) / len(kept)).T
         new.mlp.fc2.weight.copy_(solved[:, :-1])
         new.mlp.fc2.bias.copy_(old.mlp.fc2.bias.double() @ self.to + solved[:, -1])
@@ -165,17 +170,16 @@ class Slimmer:
         weight, constant = self.through(norm, "last", self.wide.visual_projection.weight)
         self.narrow.visual_projection.weight.copy_(weight)
         # the projection has no bias: the norm before it gets one that it makes the same of
-        self.narrow.vision_model.post_layernorm.bias.copy_(torch.linalg.lstsq(weight, constant[:, None]).solution[:, 0])
+        bias = torch.linalg.lstsq(weight, constant[:, None]).solution[:, 0]
+        self.narrow.vision_model.post_layernorm.bias.copy_(bias)
 
     @torch.no_grad()
     def run(self):
-        torch.set_default_dtype(torch.float64)
         self.embeddings()
         for n in range(SLIM["num_hidden_layers"]):
             self.attention(n)
             self.mlp(n)
         self.projection()
-        torch.set_default_dtype(torch.float32)
         self.narrow.text_model.load_state_dict(self.wide.text_model.state_dict())
         self.narrow.text_projection.load_state_dict(self.wide.text_projection.state_dict())
         self.narrow.logit_scale.copy_(self.wide.logit_scale)
@@ -203,7 +207,7 @@ class Pool:
 
 
 def losses(narrow, seen):
-    """One less the cosine to what the wide tower says: of the picture, of patches of objects, of all."""
+    """One less the cosine to what the wide tower says: of pictures, of objects' patches, of all."""
     x, shows, wanted = seen
     off = 1 - (narrow.directions(narrow.vision_model(x.float(), LATE)) * wanted).sum(-1)
     picture, objects, patches = off[:, 0].mean(), off[:, 1:][shows].mean(), off[:, 1:].mean()
@@ -219,128 +223,88 @@ def optimizers(narrow):
             Muon(tower, lr=LR, weight_decay=DECAY)]
 
 
-class Trainer:
+class Trainer(Run):
+    EMA = 0.995
+
     def __init__(self, args):
-        torch.manual_seed(args.seed)
-        self.args, self.facts = args, Facts(args.scenes)
-        self.tokens = Tokens(args.tokenizer)
+        saved = self.begin(args)
         ids = self.tokens.tokenizer.get_vocab_size()
-        self.wide, self.narrow = Pair(ids, CONTEXT, VISION), Pair(ids, CONTEXT, SLIM)
-        self.wide.load_state_dict(torch.load(os.path.join(args.run, "last.pt"), weights_only=True)["ema"])
+        self.wide, self.pair = Pair(ids, CONTEXT, VISION), Pair(ids, CONTEXT, SLIM)
+        wide = torch.load(os.path.join(args.run, "last.pt"), weights_only=True)["ema"]
+        self.wide.load_state_dict(wide)
         self.wide.requires_grad_(False)
-        self.phase, self.taken, self.steps, self.elapsed = 0, 0, 0, 0.0
-        self.stop = False  # SIGTERM: save and end
-        saved = torch.load(self.path(), weights_only=True) if os.path.exists(self.path()) else None
         if not saved:
-            self.begin()
-        for part in (self.narrow.text_model, self.narrow.text_projection):
+            self.slim()
+        for part in (self.pair.text_model, self.pair.text_projection):
             part.requires_grad_(False)
-        self.ema = copy.deepcopy(self.narrow).requires_grad_(False)
-        self.optimizers = optimizers(self.narrow)
+        self.ema = copy.deepcopy(self.pair).requires_grad_(False)
+        self.optimizers = optimizers(self.pair)
         self.peaks = [o.param_groups[0]["lr"] for o in self.optimizers]
         if saved:
-            self.narrow.load_state_dict(saved["model"])
-            self.ema.load_state_dict(saved["ema"])
-            for optimizer, state in zip(self.optimizers, saved["optimizers"]):
-                optimizer.load_state_dict(state)
-            for name in ("phase", "taken", "steps", "elapsed"):
-                setattr(self, name, saved[name])
+            self.restore(saved)
 
-    def begin(self):
+    def slim(self):
         pixels, owner, _ = fixed(self.args.scenes, self.facts.total, SEED - 1, SAMPLES, 224, "1-3")
-        slimmer = Slimmer(self.wide, self.narrow, prepare(pixels, owner, self.facts.things)[0].float())
+        patches = prepare(pixels, owner, self.facts.things)[0].float()
+        slimmer = Slimmer(self.wide, self.pair, patches)
         slimmer.run()
         print(f"{100 * slimmer.kept:.1f} % of what tokens differ in stays", flush=True)
 
-    def path(self):
-        return os.path.join(self.args.out, "last.pt")
-
-    def save(self):
-        state = {name: getattr(self, name) for name in ("phase", "taken", "steps", "elapsed")}
-        state.update(model=self.narrow.state_dict(), ema=self.ema.state_dict(), vision=SLIM,
-                     optimizers=[o.state_dict() for o in self.optimizers])
-        torch.save(state, self.path() + ".new")
-        os.replace(self.path() + ".new", self.path())
-
-    def done(self):
-        return min(1.0, self.elapsed / (60 * self.args.minutes))
-
     def step(self, seen):
-        done = self.done()
-        rate = min(1, done / WARM_UP + 1e-3) * 0.5 * (1 + math.cos(math.pi * done))
+        rate = self.rate(WARM_UP)
         for optimizer, peak in zip(self.optimizers, self.peaks):
             optimizer.param_groups[0]["lr"] = rate * peak
-        loss, parts = losses(self.narrow, seen)
-        for p in self.narrow.parameters():
-            p.grad = None
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_([p for p in self.narrow.parameters() if p.grad is not None], CLIP)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self.steps += 1
-        keep = min(EMA, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(list(self.ema.parameters()), [p.detach() for p in self.narrow.parameters()], 1 - keep)
+        loss, parts = losses(self.pair, seen)
+        self.descend(loss)
+        self.follow()
         return parts.numpy()
-
-    def evaluate(self, sets):
-        pixels, owner, truth = sets
-        pictures = embed_pictures(self.ema, pixels, owner, self.facts.things)
-        found = measure(self.ema, self.tokens, self.facts, pictures, truth, 0)
-        shown = (f"{k} {v:.3f}" for k, v in found.items() if not k.endswith(("asked", "chance")))
-        print("  " + ", ".join(shown), flush=True)
 
     def run_phase(self):
         until, size, smallest, largest, batch = PHASES[self.phase]
-        sets = fixed(self.args.scenes, self.facts.total, VALIDATION, self.args.validate, 224, "1-3")
-        words = argv(self.args, SEED + self.phase, self.taken, size, "1-3", smallest, largest)
-        scenes = Scenes(words, batch, size, self.facts.total)
+        total, validate = self.facts.total, self.args.validate
+        sets = fixed(self.args.scenes, total, VALIDATION, validate, 224, "1-3")
+        words = argv(self.args, SEED + self.phase, self.drawn, size, "1-3", smallest, largest)
+        scenes = Scenes(words, batch, size, total)
         pool = Pool(self.wide, scenes, self.facts.things)
-        dice = np.random.default_rng([self.args.seed, self.phase, self.taken])
+        dice = np.random.default_rng([self.args.seed, self.phase, self.drawn])
         before, start = self.elapsed, time.time()
         logged, saved, sums, count = start, start, 0, 0
         while self.done() < until and not self.stop:
             sums, count = sums + self.step(pool.next(dice)), count + 1
-            self.taken += batch
+            self.drawn += batch
             now = time.time()
             self.elapsed = before + now - start
             if now - logged >= self.args.log:
                 picture, objects, patches = sums / count
-                print(f"{time.strftime('%H:%M:%S')} {100 * self.done():5.1f} % {size} px {self.taken} scenes, "
-                      f"{count * batch / (now - logged):.1f}/s, off: picture {picture:.4f} objects {objects:.4f} "
-                      f"patches {patches:.4f}", flush=True)
+                print(f"{time.strftime('%H:%M:%S')} {100 * self.done():5.1f} % {size} px "
+                      f"{self.drawn} scenes, {count * batch / (now - logged):.1f}/s, off: "
+                      f"picture {picture:.4f} objects {objects:.4f} patches {patches:.4f}",
+                      flush=True)
                 logged, sums, count = now, 0, 0
             if now - saved >= self.args.save:
-                self.save()
+                self.save(vision=SLIM)
                 self.evaluate(sets)
                 saved = time.time()
         scenes.close()
         if not self.stop:
-            self.phase, self.taken = self.phase + 1, 0
-        self.save()
+            self.phase, self.drawn = self.phase + 1, 0
+        self.save(vision=SLIM)
         self.evaluate(sets)
 
     def run(self):
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stop", True))
         while self.phase < len(PHASES) and not self.stop:
             self.run_phase()
-        print(f"{100 * self.done():.1f} % done: {self.steps} steps, {self.elapsed / 60:.1f} minutes")
+        minutes = self.elapsed / 60
+        print(f"{100 * self.done():.1f} % done: {self.steps} steps, {minutes:.1f} minutes")
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("run", help="folder of pair.py")
-    p.add_argument("--out", required=True, help="folder of the checkpoint")
-    p.add_argument("--scenes", default="build/vitx-scenes", help="the generator")
-    p.add_argument("--tokenizer", default="weights/pair/tokenizer.json")
-    p.add_argument("--minutes", type=float, default=60, help="length of the run")
-    p.add_argument("--seed", type=int, default=1, help="of what is dropped by chance")
-    p.add_argument("--log", type=float, default=30, help="seconds between lines")
-    p.add_argument("--save", type=float, default=300, help="seconds between checkpoints")
-    p.add_argument("--validate", type=int, default=200, help="scenes")
-    args = p.parse_args()
-    torch.set_num_threads(1)
-    os.makedirs(args.out, exist_ok=True)
-    Trainer(args).run()
+    options(p, 60)
+    p.add_argument("--seed", type=int, default=1, help="of the order of scenes, and of LATE's dice")
+    start(Trainer, p)
 
 
 if __name__ == "__main__":
