@@ -25,6 +25,15 @@ def colours(box):
     )
 
 
+def check_how_many_numbers_the_vector_has(lab):
+    """Those of the embedding that texts are compared with, not those of a token."""
+    page = lab.open("texts")
+    model = page.report.manifest["model"]
+    assert model["width"] != model["classes"], model
+    page.settle()
+    assert f"a vector of {model['classes']} numbers" in page.locator("#vx-targets").text_content()
+
+
 def check_words_have_colours(lab):
     """As strong as what they carried, red for it, blue against it."""
     for name in ("texts", "texts-zh"):

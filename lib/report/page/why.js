@@ -23,7 +23,7 @@ const why = {
       if (!classes && picture.vector)
         list.push(ui.make('p', 'note',
           words.say('no_classes_note',
-            {n: data.report.model.width, norm: ui.number(picture.vector.norm)})));
+            {n: data.report.model.classes, norm: ui.number(picture.vector.norm)})));
       return list;
     });
     for (const node of ui.id('targets').querySelectorAll('button[data-target]'))
