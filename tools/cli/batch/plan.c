@@ -293,6 +293,11 @@ static int read_plan(struct listing *l, struct json **head, const char *folder)
 
 /* ------------------------------------------------------------------ comparing -------------- */
 
+static void quote(char *out, size_t size, const char *text)
+{
+    snprintf(out, size, "\"%.*s\"", text_beginning(text, 200), text);
+}
+
 /* "a, b" of a list of texts. */
 static void list_text(char *out, size_t size, const struct json *node)
 {
@@ -303,8 +308,7 @@ static void list_text(char *out, size_t size, const struct json *node)
         text_put(&all, all.length ? ", " : "");
         text_put(&all, text ? text : "");
     }
-    const char *text = all.data && !all.failed ? all.data : "";
-    snprintf(out, size, "\"%.*s\"", text_beginning(text, 200), text);
+    quote(out, size, all.data && !all.failed ? all.data : "");
     text_free(&all);
 }
 
@@ -314,7 +318,7 @@ static void value_text(char *out, size_t size, const struct json *node)
     if (json_kind(node) == JSON_LIST)
         list_text(out, size, node);
     else if (text)
-        snprintf(out, size, "\"%.*s\"", text_beginning(text, 200), text);
+        quote(out, size, text);
     else if (node)
         snprintf(out, size, "%" PRId64, json_int(node, 0));
     else
